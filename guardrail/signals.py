@@ -1,0 +1,286 @@
+"""Small types that cross the walls between rooms: what is judged, what was found, what was looked at.
+
+Nothing here decides anything and nothing here is written to disk: `Prompt`, `Picture` and `DecodedPicture` hold
+content and live only as long as the request does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guardrail.errors import DetectionError, PromptError
+from guardrail.taxonomy import Stage, is_signal
+
+RGB = NDArray[np.uint8]
+"""A picture as (height, width, 3) RGB, 0 to 255."""
+
+
+class Role(StrEnum):
+    """What an uploaded picture is for."""
+
+    IMAGE = "image"
+    MASK = "mask"
+    MARKUP = "markup"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where a signal comes from. Never holds text or pixels.
+
+    Attributes:
+        span: start and end offsets, in characters of the original text.
+        box: x, y, width, height in pixels of the oriented picture.
+        frame: 0-based frame of an animation.
+        where: which part was looked at ("prompt", "negative", "lora", "exif", ...).
+        view: which reading of the text or picture it was found in ("plain", "leet", "base64", "mirror", ...).
+        ref: opaque id of a list entry, a person or a fingerprint.
+        detail: stable short words, such as {"medium": "art"}; never free text from the caller.
+    """
+
+    span: tuple[int, int] | None = None
+    box: tuple[int, int, int, int] | None = None
+    frame: int | None = None
+    where: str | None = None
+    view: str | None = None
+    ref: str | None = None
+    detail: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form without empty fields."""
+        found: dict[str, Any] = {}
+        if self.span is not None:
+            found["span"] = list(self.span)
+        if self.box is not None:
+            found["box"] = list(self.box)
+        for key in ("frame", "where", "view", "ref"):
+            value = getattr(self, key)
+            if value is not None:
+                found[key] = value
+        if self.detail:
+            found["detail"] = dict(self.detail)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """A calibrated score for one taxonomy name.
+
+    Attributes:
+        name: a name from `guardrail.taxonomy.SIGNALS`.
+        score: 0 to 1; 0.5 is the detector's own even point.
+        detector: name of the detector that raised it.
+        evidence: where it was found.
+
+    Raises:
+        DetectionError: unknown name, or a score that is not a number in [0, 1].
+    """
+
+    name: str
+    score: float
+    detector: str
+    evidence: tuple[Evidence, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not is_signal(self.name):
+            raise DetectionError(f"detector {self.detector!r} raised {self.name!r}, which is not in the taxonomy")
+        if not (math.isfinite(self.score) and 0.0 <= self.score <= 1.0):
+            raise DetectionError(f"detector {self.detector!r} gave {self.name} the score {self.score!r}, not in [0, 1]")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form; the score is rounded to 4 places."""
+        found: dict[str, Any] = {"name": self.name, "score": round(self.score, 4), "detector": self.detector}
+        if self.evidence:
+            found["evidence"] = [item.to_dict() for item in self.evidence]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Something that was not inspected, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What was inspected and what was not. An empty coverage means that nothing was looked at."""
+
+    inspected: tuple[str, ...] = ()
+    skipped: tuple[Skip, ...] = ()
+
+    def __add__(self, other: Coverage) -> Coverage:
+        return Coverage(
+            tuple(dict.fromkeys(self.inspected + other.inspected)),
+            tuple(dict.fromkeys(self.skipped + other.skipped)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return {
+            "inspected": list(self.inspected),
+            "skipped": [{"what": item.what, "why": item.why} for item in self.skipped],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """What one detector returns for one subject: signals, and what it did and did not look at."""
+
+    signals: tuple[Signal, ...] = ()
+    coverage: Coverage = field(default_factory=Coverage)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One text that goes to the generator.
+
+    Attributes:
+        text: what is asked for, up to the limit in the settings.
+        negative: what must not appear (a negative prompt), kept apart.
+        where: which field of the request it came from.
+    """
+
+    text: str
+    negative: str = ""
+    where: str = "prompt"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str) or not isinstance(self.negative, str):
+            raise PromptError("a prompt must be text")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """Encoded picture bytes exactly as they travel, not yet trusted."""
+
+    data: bytes
+    role: Role = Role.IMAGE
+    where: str = "image"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One frame of a decoded picture.
+
+    Attributes:
+        index: 0-based position in the file.
+        rgb: the frame as a viewer sees it, transparency laid over white.
+        beneath: colours under transparent pixels, when they differ from what is seen; else None.
+    """
+
+    index: int
+    rgb: RGB
+    beneath: RGB | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedText:
+    """Text found in a picture's container: untrusted data for the injection detector."""
+
+    where: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodedPicture:
+    """A picture after hostile decoding: sniffed, bounded, oriented.
+
+    Attributes:
+        source: the bytes it came from.
+        format: "png", "jpeg", "webp", "gif" or "avif".
+        width, height: of the oriented picture, in pixels.
+        frames: every frame of the file, at least one.
+        alpha: (height, width) of the first frame, or None when it has no transparency.
+        texts: text found in the container.
+        notes: what decoding could not look at.
+    """
+
+    source: Picture
+    format: str
+    width: int
+    height: int
+    frames: tuple[Frame, ...]
+    alpha: NDArray[np.uint8] | None = None
+    texts: tuple[EmbeddedText, ...] = ()
+    notes: tuple[Skip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenerationRequest:
+    """What a caller asks the generator for, whatever protocol it came by.
+
+    Attributes:
+        prompts: every text of the request.
+        uploads: every picture of the request, masks and markup among them.
+        operation: "generate", "edit", "variation" or "moderate".
+        params: other fields, for policy scope; values are short scalars.
+        actor: opaque key of who asks, hashed before it is recorded.
+        tenant: whose deployment it is.
+    """
+
+    prompts: tuple[Prompt, ...] = ()
+    uploads: tuple[Picture, ...] = ()
+    operation: str = "generate"
+    params: Mapping[str, str | int | float | bool] = field(default_factory=lambda: MappingProxyType({}))
+    actor: str | None = None
+    tenant: str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """What a detector is given: one prompt, or one picture, in its context.
+
+    Attributes:
+        stage: where in the request's life.
+        request: the whole request.
+        prompt: set at stage `prompt`.
+        picture: set at stages `input` and `output`.
+        prior: signals of earlier stages and cheaper detectors.
+        memo: scratch space that lives with this subject, so that detectors of one room share work; keys start with
+            the room's name.
+    """
+
+    stage: Stage
+    request: GenerationRequest
+    prompt: Prompt | None = None
+    picture: DecodedPicture | None = None
+    prior: tuple[Signal, ...] = ()
+    memo: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceGallery:
+    """Templates of enrolled people, unit length, row i belongs to ids[i]. `version` grows with every change."""
+
+    version: int
+    ids: tuple[str, ...]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FingerprintList:
+    """Listed PDQ hashes as (n, 32) bytes with the distance each may be off by. `version` grows with every change."""
+
+    version: int
+    ids: tuple[str, ...]
+    hashes: NDArray[np.uint8]
+    distances: NDArray[np.int64]
+
+
+def best_scores(signals: Iterable[Signal]) -> dict[str, float]:
+    """Highest score per signal name."""
+    best: dict[str, float] = {}
+    for signal in signals:
+        if signal.score > best.get(signal.name, -1.0):
+            best[signal.name] = signal.score
+    return best
