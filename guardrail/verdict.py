@@ -64,7 +64,7 @@ class Reason:
         action: what the rule asks for.
         message: the policy's own words.
         signals: names of the signals the rule looked at and that were raised.
-        mode: "enforce", or "shadow" for a rule that is only watched.
+        mode: "enforce"; "shadow" for a rule that is only watched; "fault" when the guard itself failed and closed.
     """
 
     rule: str
@@ -135,11 +135,17 @@ class Verdict:
 
     @property
     def rule(self) -> str | None:
-        """Id of the first enforced rule that asked for the verdict's action, or None."""
+        """Id of the first rule in force that asked for the verdict's action, or None."""
         for reason in self.reasons:
-            if reason.mode == "enforce" and reason.action == self.action:
+            if reason.mode != "shadow" and reason.action == self.action:
                 return reason.rule
         return None
+
+    @property
+    def fault(self) -> bool:
+        """Whether only a failure of the guard, not a rule of the policy, keeps the subject back."""
+        held = {reason.mode for reason in self.reasons if not reason.action.released}
+        return "fault" in held and "enforce" not in held
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form: the shape every door speaks."""

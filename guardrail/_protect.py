@@ -1,0 +1,130 @@
+"""`Guard.protect`: how a generate function's arguments and results are judged."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from guardrail.errors import BlockedError, ConfigurationError, InputError
+from guardrail.signals import GenerationRequest, Picture, Prompt, Role
+from guardrail.verdict import Verdict
+
+if TYPE_CHECKING:
+    from guardrail.guard import Guard
+
+PICTURE_PARAMETERS = ("image", "images", "init_image", "mask", "mask_image", "control_image")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which parameters of a generate function hold what."""
+
+    prompt: str = "prompt"
+    negative: str = "negative_prompt"
+    pictures: tuple[str, ...] = PICTURE_PARAMETERS
+
+
+def judged_call(
+    guard: Guard, shape: Shape, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call `function` between the checks."""
+    request = _request(shape, function, args, kwargs)
+    prior = [_released(guard.check_prompt_sync(request))]
+    if request.uploads:
+        prior.append(_released(guard.check_inputs_sync(request, prior)))
+    result = function(*args, **kwargs)
+    for verdict in guard.check_outputs_sync(request, _outputs(result), prior):
+        _released(verdict)
+    return result
+
+
+async def judged_call_async(
+    guard: Guard,
+    shape: Shape,
+    function: Callable[..., Awaitable[Any]],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """`judged_call` for an async function."""
+    request = _request(shape, function, args, kwargs)
+    prior = [_released(await guard.check_prompt(request))]
+    if request.uploads:
+        prior.append(_released(await guard.check_inputs(request, prior)))
+    result = await function(*args, **kwargs)
+    for verdict in await guard.check_outputs(request, _outputs(result), prior):
+        _released(verdict)
+    return result
+
+
+def _released(verdict: Verdict) -> Verdict:
+    if not verdict.released:
+        raise BlockedError(f"{verdict.stage.value} not released by rule {verdict.rule}", [verdict])
+    return verdict
+
+
+def _request(
+    shape: Shape, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> GenerationRequest:
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    found: dict[str, Any] = {}
+    for name, value in bound.arguments.items():
+        kind = bound.signature.parameters[name].kind
+        found.update(value if kind is inspect.Parameter.VAR_KEYWORD else {name: value})
+    if shape.prompt not in found:
+        raise ConfigurationError(
+            f"{function.__name__} has no parameter {shape.prompt!r}",
+            advice='Name the one that holds the prompt: @guard.protect(prompt="name").',
+        )
+    texts, negatives = _texts(found[shape.prompt]), _texts(found.get(shape.negative))
+    prompts = [
+        Prompt(text, negatives[position] if position < len(negatives) else "") for position, text in enumerate(texts)
+    ]
+    uploads = [
+        Picture(encoded, Role.MASK if "mask" in name else Role.IMAGE, name)
+        for name in shape.pictures
+        for encoded in _outputs(found.get(name))
+    ]
+    return GenerationRequest(tuple(prompts), tuple(uploads), "edit" if uploads else "generate")
+
+
+def _texts(value: Any) -> list[str]:
+    if value is None:
+        return []
+    texts = [value] if isinstance(value, str) else list(value)
+    if not all(isinstance(text, str) for text in texts):
+        raise InputError("a prompt must be text or a list of texts")
+    return texts
+
+
+def _outputs(value: Any) -> list[bytes]:
+    """Encoded bytes of every picture in `value`.
+
+    Raises:
+        InputError: it is not bytes, a Pillow image, or a sequence of these, so it cannot be judged.
+    """
+    if value is None:
+        return []
+    if isinstance(value, bytes | bytearray | memoryview):
+        return [bytes(value)]
+    if isinstance(value, Image.Image):
+        return [_encoded(value)]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [encoded for item in value for encoded in _outputs(item)]
+    raise InputError(
+        f"a {type(value).__name__} cannot be judged",
+        advice="Return (or pass) encoded bytes, a Pillow image, or a list of either.",
+    )
+
+
+def _encoded(image: Image.Image) -> bytes:
+    """Every frame of a Pillow image without loss."""
+    frames = getattr(image, "n_frames", 1)
+    data = io.BytesIO()
+    image.save(data, "PNG", save_all=frames > 1, compress_level=1)
+    return data.getvalue()
