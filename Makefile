@@ -1,0 +1,55 @@
+# One task runner; the same verbs as in the docs. Needs Python 3.11 to 3.13, git and make.
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do command -v $$p >/dev/null 2>&1 && { echo $$p; break; }; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+ONCE ?=
+
+.PHONY: help install dev weights demo test test-fast lint types imports check bench clean
+
+help:
+	@echo "make demo       set up and run the whole way once, then serve until Ctrl-C (ONCE=1 exits)"
+	@echo "make test       set up and run every test"
+	@echo "make test-fast  unit tests without weights"
+	@echo "make check      lint, types and the import contract"
+	@echo "make bench      measure the figures of docs/PERFORMANCE.md"
+
+$(VENV)/.run: pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cpu]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+install: $(VENV)/.run
+
+dev: $(VENV)/.dev
+
+weights: $(VENV)/.run
+	$(BIN)/guardrail models pull
+
+demo: weights
+	$(BIN)/guardrail demo $(if $(ONCE),--once)
+
+test: $(VENV)/.dev weights
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not models and not slow"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+check: lint types imports
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist
