@@ -10,6 +10,7 @@ import click
 from guardrail.errors import GuardrailError
 
 _VERBS = {
+    "bench": "measure speed and memory on this machine",
     "check": "judge one prompt and its pictures",
     "demo": "the whole way on this machine: sidecar, stub generator, sample requests, a table",
     "eval": "run a labelled set and print the metrics",

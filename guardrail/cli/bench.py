@@ -1,0 +1,182 @@
+"""`guardrail bench`: the figures of docs/PERFORMANCE.md, measured on this machine."""
+
+from __future__ import annotations
+
+import io
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from guardrail.detector import DetectorContext, build
+from guardrail.guard import Guard
+from guardrail.inference import ModelStore
+from guardrail.policy import load_policy
+from guardrail.records import LocalRegistry
+from guardrail.settings import Settings, load_settings
+from guardrail.signals import GenerationRequest
+
+_TEXT = (
+    "a quiet harbour at dawn with wooden boats, soft mist over the water, gulls on the pier, a lighthouse far "
+    "away, warm light on red roofs, cobbled street, flower pots, an old bicycle against a wall, oil painting, "
+    "loose brush strokes, muted palette, high detail, wide angle, gentle reflections, morning market, baskets of "
+    "lemons and bread, a cat on a window sill, linen curtains, blue shutters, thin clouds, distant hills, calm "
+    "mood, balanced composition, soft shadows"
+)
+_RULE_DETECTORS = frozenset({"text.lexicon", "text.people"})
+
+
+@click.group()
+def command() -> None:
+    """Measure speed and memory on this machine."""
+
+
+@command.command()
+@click.option("--names", default=50_000, show_default=True, help="extra names on the operator's list")
+@click.option("--rules", default=300, show_default=True, help="pattern rules in the policy")
+@click.option("--runs", default=300, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def text(names: int, rules: int, runs: int, as_json: bool) -> None:
+    """Prompt checks, with and without the learned heads. A repeat of one prompt is measured apart."""
+    settings = load_settings(record=False)
+    rows: dict[str, dict[str, float]] = {}
+    policy = load_policy(_bench_policy(settings, rules))
+    parameters = {"people": [f"{_name(number)} {_name(number * 7 + 3)}" for number in range(names)]}
+    context = DetectorContext(settings, ModelStore(settings), LocalRegistry(settings), parameters)
+    for label, only in (("rules", _RULE_DETECTORS), ("rules and learned heads", None)):
+        detectors = [item for item in build(context, only=only) if item.name.startswith("text.")]
+        with Guard.from_policy(policy, settings=settings, detectors=detectors) as guard:
+            for length in (10, 77, 400):
+                prompts = [_prompt(length, number) for number in range(runs)]
+                rows[f"{label}, {length} words"] = _timed([_checked(guard, prompt) for prompt in prompts])
+            rows[f"{label}, 77 words, repeated"] = _timed([_checked(guard, _prompt(77, 0))] * runs)
+    _report(rows, as_json)
+
+
+@command.command()
+@click.option("--runs", default=15, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def output(runs: int, as_json: bool) -> None:
+    """Output checks of a 1024x1024 picture with one face (a public-domain portrait), as PNG and as JPEG."""
+    settings = load_settings(record=False)
+    portrait = ModelStore(settings).file("sample-portraits", "astronaut.png")
+    image = Image.open(portrait).convert("RGB").resize((1024, 1024), Image.Resampling.LANCZOS)
+    rows: dict[str, dict[str, float]] = {}
+    with Guard.from_policy(settings=settings) as guard:
+        for format in ("JPEG", "PNG", "WEBP"):
+            data = io.BytesIO()
+            image.save(data, format, quality=90)
+            run = _output(guard, data.getvalue())
+            run()
+            rows[f"1024x1024 {format}, one face"] = _timed([run] * runs)
+    _report(rows, as_json)
+
+
+@command.command()
+@click.option("--json", "as_json", is_flag=True)
+def start(as_json: bool) -> None:
+    """Cold start until canaries pass, and resident memory then, in a process of its own."""
+    code = (
+        "import asyncio, resource, time; begun = time.perf_counter()\n"
+        "from guardrail.guard import Guard\n"
+        "from guardrail.settings import load_settings\n"
+        "guard = Guard.from_policy(settings=load_settings(record=False))\n"
+        "loaded = time.perf_counter() - begun\n"
+        "assert all(canary.passed for canary in asyncio.run(guard.canaries()))\n"
+        "print(loaded, time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)\n"
+        "guard.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    loaded, ready, megabytes = (float(part) for part in done.stdout.split())
+    found = {"loaded_s": loaded, "canaries_passed_s": ready, "peak_rss_mb": megabytes}
+    if as_json:
+        click.echo(orjson.dumps(found))
+    else:
+        click.echo(f"{_machine()}\nloaded {loaded:.2f} s, canaries passed {ready:.2f} s, peak RSS {megabytes:.0f} MB")
+
+
+def _checked(guard: Guard, prompt: str) -> Callable[[], object]:
+    return lambda: guard.check_prompt_sync(prompt)
+
+
+def _output(guard: Guard, data: bytes) -> Callable[[], object]:
+    request = GenerationRequest()
+    return lambda: guard.check_outputs_sync(request, [data])
+
+
+def _timed(runs: list[Callable[[], Any]]) -> dict[str, float]:
+    """Wall and process CPU milliseconds of each run."""
+    wall, cpu = [], []
+    for run in runs[: max(3, len(runs) // 10)]:
+        run()
+    for run in runs:
+        begun, used = time.perf_counter(), time.process_time()
+        run()
+        wall.append((time.perf_counter() - begun) * 1000)
+        cpu.append((time.process_time() - used) * 1000)
+    ranked = sorted(wall)
+    return {
+        "p50_ms": statistics.median(wall),
+        "p99_ms": ranked[min(len(ranked) - 1, int(len(ranked) * 0.99))],
+        "cpu_ms": statistics.median(cpu),
+    }
+
+
+def _prompt(length: int, number: int) -> str:
+    known = _TEXT.split()
+    words = [known[(number * 31 + position * 7) % len(known)] for position in range(length - 1)]
+    return " ".join([*words, f"seed{number}"])
+
+
+def _name(number: int) -> str:
+    syllables = ("ba", "ko", "li", "mu", "ne", "ri", "sa", "to", "vi", "zu", "dra", "fel", "gor", "hin", "jas", "wem")
+    return "".join(syllables[(number >> shift) % 16] for shift in (0, 4, 8, 12)).capitalize()
+
+
+def _bench_policy(settings: Settings, rules: int) -> Path:
+    lines = ["schema: guardrail/v1", "name: bench", "version: '1'", "extends: default", "rules:"]
+    for number in range(rules):
+        lines += [
+            f"  - id: bench-{number}",
+            "    stage: prompt",
+            f"    pattern: '{_name(number * 13)} (?:{_name(number)}|{_name(number + 5)})[a-z]{{2,8}}'",
+            "    then: flag",
+            "    message: a pattern of the benchmark",
+        ]
+    path = settings.data_dir / "bench" / "policy.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _machine() -> str:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cpu = platform.processor() or platform.machine()
+    model = Path("/proc/cpuinfo")
+    if model.exists():
+        names = [line.split(":")[1].strip() for line in model.read_text().splitlines() if line.startswith("model name")]
+        cpu = f"{len(names)} x {names[0]}" if names else cpu
+    today = datetime.now(UTC).date().isoformat()
+    return f"{today}, {cpu}, Python {platform.python_version()}, this process peaked at {peak:.0f} MB"
+
+
+def _report(rows: dict[str, dict[str, float]], as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps({"machine": _machine(), "rows": rows}))
+        return
+    table = Table("what", "p50 ms", "p99 ms", "CPU ms", title=_machine())
+    for label, row in rows.items():
+        table.add_row(label, f"{row['p50_ms']:.3f}", f"{row['p99_ms']:.3f}", f"{row['cpu_ms']:.3f}")
+    Console().print(table)
