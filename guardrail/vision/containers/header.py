@@ -1,0 +1,51 @@
+"""What a container scan yields, and the errors it may end in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from guardrail.errors import PictureError
+from guardrail.vision.containers.texts import Texts
+
+ADVICE = {
+    "empty": "Send the picture's bytes.",
+    "too_many_bytes": "Send a smaller file, or raise GUARDRAIL_LIMITS__MAX_PICTURE_BYTES.",
+    "too_many_pixels": "Send a smaller picture, or raise GUARDRAIL_LIMITS__MAX_PIXELS or __MAX_TOTAL_PIXELS.",
+    "too_many_frames": "Send fewer frames, or raise GUARDRAIL_LIMITS__MAX_FRAMES.",
+    "ratio": "Send a picture that is less narrow, or raise GUARDRAIL_LIMITS__MAX_RATIO.",
+    "truncated": "The file ends early: send all of it.",
+    "corrupt": "Save the picture again with an ordinary encoder and send that.",
+    "unknown_type": "Send PNG, JPEG, WebP, GIF or AVIF.",
+    "svg_refused": "SVG can hold scripts and links: render it to PNG and send that.",
+}
+"""Every `PictureError.reason` of decoding, with what its reader can do."""
+
+
+def refuse(reason: str, message: str) -> PictureError:
+    """The typed error for `reason`, one of the keys of `ADVICE`."""
+    return PictureError(message, reason=reason, advice=ADVICE[reason])
+
+
+@dataclass(slots=True)
+class Header:
+    """What a file says before its pixels are decoded.
+
+    Attributes:
+        format: "png", "jpeg", "webp", "gif" or "avif".
+        sizes: (width, height) in pixels of each stored image; all frames of one stored animation share one size.
+        frames: frames in all.
+        streams: what the pixel decoder is given, one entry a stored image: only parts that make pixels.
+        exif: the EXIF block (TIFF structure), or empty.
+        icc: the ICC profile, or empty.
+        gamma: the exponent a PNG states for its samples (gAMA), or None.
+        texts: text found in the container, and what of it could not be read.
+    """
+
+    format: str
+    sizes: list[tuple[int, int]]
+    frames: int
+    streams: list[bytes]
+    exif: bytes = b""
+    icc: bytes = b""
+    gamma: float | None = None
+    texts: Texts = field(default_factory=Texts)

@@ -1,0 +1,122 @@
+"""Hostile decode: encoded bytes to bounded, upright RGB frames.
+
+Order matters. The type comes from the bytes, never from what the caller declares; size, frame count and ratio come
+from a header scan and are checked before a pixel is decoded; only then does Pillow see a stream that holds nothing but
+pixel data, and only through the plugin of the sniffed type.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from PIL import Image, ImageFile
+
+from guardrail.errors import ConfigurationError, PictureError
+from guardrail.settings import Limits
+from guardrail.signals import DecodedPicture, Frame, Picture
+from guardrail.vision.colour import Renderer
+from guardrail.vision.containers import avif, gif, jpeg, png, webp
+from guardrail.vision.containers.exif import read_exif
+from guardrail.vision.containers.header import Header, refuse
+from guardrail.vision.containers.sniff import sniff
+from guardrail.vision.pixels import Seen, orient, see
+
+SCANNERS: Mapping[str, Callable[[bytes, int], Header]] = MappingProxyType(
+    {"png": png.scan, "jpeg": jpeg.scan, "gif": gif.scan, "webp": webp.scan, "avif": avif.scan}
+)
+"""The accepted types and what reads their headers; keys are also Pillow's plugin names in lower case."""
+
+# The one piece of process state this package sets: Pillow's own bomb limit raises instead of warning. Our limits come
+# first, so it is only met when an operator raises them beyond Pillow's.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+def decode(picture: Picture, limits: Limits) -> DecodedPicture:
+    """Decode every frame of a picture nobody trusts.
+
+    Args:
+        picture: encoded bytes.
+        limits: bytes, pixels, frames and ratio beyond which the picture is refused; nothing is skipped silently.
+
+    Returns:
+        Frames as (height, width, 3) RGB upright over white, alpha of the first frame, texts of the container, and notes
+        on what was not looked at. Further images stored in one JPEG file (MPO, gain maps) come as further frames and
+        may differ in size; so does, behind each frame, what a colour-managed viewer shows when that is another
+        picture.
+
+    Raises:
+        PictureError: reason "empty", "too_many_bytes", "unknown_type", "svg_refused", "too_many_pixels",
+            "too_many_frames", "ratio", "truncated" or "corrupt".
+        ConfigurationError: the process told Pillow to accept truncated files.
+    """
+    if len(picture.data) > limits.max_picture_bytes:
+        raise refuse("too_many_bytes", f"the picture has more than {limits.max_picture_bytes} bytes")
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise ConfigurationError(
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on in this process",
+            advice="Leave it off: with it Pillow invents the missing pixels of broken files.",
+        )
+    kind = sniff(picture.data)
+    header = SCANNERS[kind](picture.data, limits.max_frames)
+    _check(header, limits)
+    orientation = read_exif(header.exif, header.texts) if header.exif else 1
+    renderer = Renderer(header.icc, header.gamma)
+    frames: list[Frame] = []
+    alpha = None
+    for seen in _frames(header):
+        if not frames and seen.alpha is not None:
+            alpha = orient(seen.alpha, orientation)
+        beneath = None if seen.beneath is None else orient(seen.beneath, orientation)
+        frames.append(Frame(len(frames), orient(seen.rgb, orientation), beneath))
+        shown = renderer.render(seen.rgb)
+        if shown is not None:
+            frames.append(Frame(len(frames), orient(shown, orientation)))
+    if renderer.fault:
+        header.texts.note("picture.colour", renderer.fault)
+    height, width = frames[0].rgb.shape[:2]
+    return DecodedPicture(picture, kind, width, height, tuple(frames), alpha, header.texts.items, header.texts.notes)
+
+
+def _check(header: Header, limits: Limits) -> None:
+    total = 0
+    for width, height in header.sizes:
+        if not width or not height:
+            raise refuse("corrupt", "the picture says it has no width or no height")
+        if width * height > limits.max_pixels:
+            raise refuse("too_many_pixels", f"{width} x {height} pixels are more than {limits.max_pixels}")
+        if max(width, height) > limits.max_ratio * min(width, height):
+            raise refuse("ratio", f"{width} x {height} is narrower than 1 to {limits.max_ratio:g}")
+        total += width * height * header.frames // len(header.sizes)
+    if total > limits.max_total_pixels:
+        raise refuse("too_many_pixels", f"all frames together have more than {limits.max_total_pixels} pixels")
+
+
+def _frames(header: Header) -> Iterator[Seen]:
+    """Every frame of every stored image; whatever Pillow raises becomes a typed error."""
+    for size, stream in zip(header.sizes, header.streams, strict=True):
+        count = header.frames if len(header.streams) == 1 else 1
+        try:
+            with Image.open(io.BytesIO(stream), formats=[header.format.upper()]) as opened:
+                found = int(getattr(opened, "n_frames", 1))
+                if found != count or (header.format != "gif" and opened.size != size):
+                    raise refuse("corrupt", "the decoder finds another picture than the header announces")
+                for index in range(count):
+                    opened.seek(index)
+                    opened.load()
+                    if opened.width * opened.height > size[0] * size[1]:
+                        raise refuse("corrupt", "a frame is larger than the header announces")
+                    yield see(opened)
+        except PictureError:
+            raise
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise refuse("too_many_pixels", "the picture has more pixels than the decoder takes") from None
+        except EOFError:
+            raise refuse("truncated", "the picture ends before its last frame") from None
+        except OSError as error:
+            cut = "truncated" in str(error)
+            raise refuse("truncated" if cut else "corrupt", "the pixels of the picture cannot be decoded") from None
+        except Exception:
+            raise refuse("corrupt", "the pixels of the picture cannot be decoded") from None
