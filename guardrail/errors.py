@@ -13,10 +13,12 @@
     │   └── ModelSourceError        no source of the manifest could deliver
     ├── InputError                  what a caller sent cannot be judged
     │   ├── PromptError             not text, too long, or not encodable
-    │   └── PictureError            a picture is refused before or while decoding
+    │   ├── PictureError            a picture is refused before or while decoding
+    │   └── ProtocolError           an HTTP request does not follow the wire format
     ├── DetectionError              a detector failed, or returned what it must not
     ├── DeadlineError               a stage ran out of time
     ├── BlockedError                raised by `Guard.protect` and friends: the verdict is not a release
+    ├── ReleaseError                what is about to leave is not what was judged
     ├── RecordError                 decisions, people or fingerprints cannot be stored or read
     └── UpstreamError               the generator failed, or answered what cannot be judged
 
@@ -141,6 +143,26 @@ class PictureError(InputError):
         self.reason = reason
 
 
+class ProtocolError(InputError):
+    """An HTTP request is refused before anything is judged.
+
+    Args:
+        message: what is wrong, without content.
+        status: HTTP status to answer with.
+        code: stable short word, such as "unknown_image_field".
+        param: name of a documented field, or None; never a name the caller made up.
+    """
+
+    code = "invalid_request"
+    advice = "See docs/SIDECAR.md for the routes, fields and limits."
+
+    def __init__(self, message: str, *, status: int = 400, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code or type(self).code
+        self.param = param
+
+
 class DetectionError(GuardrailError):
     code = "detection"
     advice = "The verdict was closed. Look at the detector's own error in the log; run `guardrail models verify`."
@@ -160,6 +182,11 @@ class BlockedError(GuardrailError):
     def __init__(self, message: str, verdicts: Sequence[Verdict]) -> None:
         super().__init__(message)
         self.verdicts = tuple(verdicts)
+
+
+class ReleaseError(GuardrailError):
+    code = "release"
+    advice = "Nothing was released. Report it: the verdict and the bytes do not belong together."
 
 
 class RecordError(GuardrailError):

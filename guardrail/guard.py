@@ -105,6 +105,11 @@ class Guard:
         log = DecisionLog(settings) if settings.record else None
         return cls(loaded, detectors, settings=settings, models=store, vault=vault, log=log)
 
+    @property
+    def models(self) -> ModelProvider:
+        """Where this guard's weights come from."""
+        return self._models
+
     def digest(self, data: bytes) -> str:
         """Keyed digest of `data`, comparable with `Verdict.subject` of this installation."""
         return self._vault.digest(data)

@@ -1,0 +1,84 @@
+"""`guardrail serve`: the sidecar in front of a generator."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from typing import Any
+
+import click
+import uvicorn
+
+from guardrail.errors import ConfigurationError
+from guardrail.guard import Guard
+from guardrail.settings import load_settings
+from guardrail.sidecar import create_app
+
+DRAIN_SECONDS = 30
+"""How long requests under way may take to finish after a signal to stop."""
+
+
+@click.command()
+@click.option("--upstream", help="Base URL of the generator, without a trailing /v1.")
+@click.option("--dialect", default="openai", show_default=True, type=click.Choice(["openai"]))
+@click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.  [default: 8080]")
+@click.option("--policy", help="A shipped policy or a policy file.")
+@click.option("--config", type=click.Path(exists=True, dir_okay=False), help="A settings file.")
+def command(
+    upstream: str | None, dialect: str, host: str | None, port: int | None, policy: str | None, config: str | None
+) -> None:
+    """Stand in front of a generator until stopped.
+
+    Nothing is served before every canary of the guard came out right; /readyz says how far it is. One JSON line a
+    request goes to standard error: route, status, decision and milliseconds, never content. Exit status 2 when
+    something is missing, with the command that mends it.
+    """
+    given = {"upstream": upstream, "host": host, "port": port}
+    server: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    overrides: dict[str, Any] = {"server": server} if server else {}
+    if policy is not None:
+        overrides["policy"] = policy
+    settings = load_settings(config, **overrides)
+    with Guard.from_policy(settings.policy, settings=settings) as guard:
+        app = create_app(guard, settings, dialect=dialect)
+        with _listen(settings.server.host, settings.server.port) as listener:
+            _log_to_stderr()
+            where = f"http://{settings.server.host}:{listener.getsockname()[1]}"
+            click.echo(
+                f"guardrail: {where} in front of {settings.server.upstream}, policy {guard.policy.ref.name}", err=True
+            )
+            uvicorn.Server(
+                uvicorn.Config(
+                    app,
+                    access_log=False,
+                    log_config=None,
+                    server_header=False,
+                    ws="none",
+                    lifespan="on",
+                    timeout_graceful_shutdown=DRAIN_SECONDS,
+                )
+            ).run(sockets=[listener])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {host} port {port}: {error.strerror}", advice="Choose another --host or --port."
+        ) from error
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name, level in (("guardrail.access", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.addHandler(handler)
+        logger.propagate = False
+    # Its warnings quote bytes of the body.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)

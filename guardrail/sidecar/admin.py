@@ -1,0 +1,102 @@
+"""The admin side: health, readiness, version, metrics, and a token-guarded look at policy, models and decisions."""
+
+from __future__ import annotations
+
+import hmac
+from importlib.metadata import version
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import SecretStr
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from guardrail.guard import Guard
+from guardrail.settings import Settings
+from guardrail.sidecar import replies
+from guardrail.sidecar.metrics import Metrics
+from guardrail.sidecar.readiness import Readiness
+
+
+def create_admin(guard: Guard, settings: Settings, metrics: Metrics, readiness: Readiness) -> FastAPI:
+    """The admin app. Without `settings.server.admin_token` everything under /admin is closed.
+
+    Args:
+        guard: whose policy, models and decisions are shown.
+        settings: holds the token.
+        metrics, readiness: what /metrics and /readyz show.
+    """
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, title="guardrail")
+    allowed = [Depends(_token_check(settings.server.admin_token))]
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        return JSONResponse(readiness.report(), status_code=200 if readiness.ready else 503)
+
+    @app.get("/version")
+    async def shown_version() -> dict[str, Any]:
+        policy = guard.policy.ref
+        return {"guardrail": version("guardrail"), "policy": {"name": policy.name, "version": policy.version}}
+
+    @app.get("/metrics")
+    async def shown_metrics() -> Response:
+        return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/admin/policy", dependencies=allowed)
+    async def policy() -> dict[str, Any]:
+        ref = guard.policy.ref
+        return {
+            "name": ref.name,
+            "version": ref.version,
+            "digest": ref.digest,
+            "on_error": guard.policy.on_error.value,
+            "on_partial": guard.policy.on_partial,
+        }
+
+    @app.get("/admin/models", dependencies=allowed)
+    async def models() -> dict[str, Any]:
+        return {
+            "detectors": [
+                {
+                    "name": item.name,
+                    "stages": sorted(stage.value for stage in item.stages),
+                    "emits": sorted(item.emits),
+                    "models": {name: guard.models.digest(name) for name in item.models},
+                }
+                for item in guard.active_detectors()
+            ]
+        }
+
+    @app.get("/admin/decisions/{decision}", dependencies=allowed)
+    def one_decision(decision: str) -> dict[str, Any]:
+        found = guard.log.get(decision) if guard.log is not None and decision.isalnum() else None
+        if found is None:
+            raise HTTPException(404)
+        return found
+
+    @app.exception_handler(StarletteHTTPException)
+    async def closed(request: Request, error: StarletteHTTPException) -> Response:
+        reply = replies.no_route()
+        if error.status_code == 401:
+            reply = replies.error(401, "admin_token", "A valid admin token is needed.")
+        elif error.status_code == 405:
+            reply = replies.error(405, "method_not_allowed", "This route is read with GET.")
+        return Response(reply.body, error.status_code, headers=error.headers, media_type="application/json")
+
+    return app
+
+
+def _token_check(token: SecretStr | None) -> Any:
+    def check(authorization: Annotated[str, Header()] = "") -> None:
+        if token is None or not token.get_secret_value():
+            raise HTTPException(404)
+        wanted = f"Bearer {token.get_secret_value()}".encode()
+        if not hmac.compare_digest(authorization.encode(), wanted):
+            raise HTTPException(401, headers={"www-authenticate": "Bearer"})
+
+    return check
