@@ -1,0 +1,111 @@
+"""What a policy file may say. The JSON Schema for editors is made from these models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+StageName = Literal["prompt", "input", "output"]
+ActionName = Literal["allow", "flag", "transform", "hold", "block"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ListSpec(_Strict):
+    """A list of terms: inline, or the first column of a CSV file beside the policy."""
+
+    terms: list[str] = Field(default_factory=list, description="words or phrases, matched on word boundaries")
+    file: str | None = Field(None, description="CSV file, relative to the policy file; its first column is read")
+
+
+class RuleSpec(_Strict):
+    """One rule: when its conditions hold, its action is asked for."""
+
+    id: Identifier = Field(description="unique name of the rule")
+    stage: StageName | list[StageName] = Field(description="where the rule looks")
+    when: str | None = Field(None, description="CEL expression over signal names and request facts")
+    pattern: str | None = Field(None, description="regular expression over the prompt's text")
+    patterns: list[str] = Field(default_factory=list, description="regular expressions, any of which may match")
+    term_list: Identifier | None = Field(
+        None, alias="list", description="name of a list whose terms may occur in the prompt"
+    )
+    engine: Literal["re2", "regex"] = Field("re2", description="re2: linear time; regex: fuzzy, lookaround, timeout")
+    then: ActionName = Field(description="what the rule asks for")
+    message: str = Field(min_length=1, max_length=300, description="why, in words for a reviewer")
+    severity: Literal["low", "medium", "high", "critical"] = Field("medium", description="for reports only")
+    mode: Literal["enforce", "shadow"] = Field("enforce", description="shadow: evaluated and recorded, does not act")
+    rollout: int = Field(100, ge=0, le=100, description="percent of subjects the rule acts on")
+
+
+class RelaxSpec(_Strict):
+    """Permission to loosen or drop one inherited rule above the floor."""
+
+    rule: Identifier = Field(description="id of the inherited rule")
+    because: str = Field(min_length=10, max_length=500, description="the reason, for the next reader")
+
+
+class RequireSpec(_Strict):
+    """Detectors that must have inspected a subject before it may be released."""
+
+    prompt: list[str] = Field(default_factory=list, description="detector names")
+    input: list[str] = Field(default_factory=list, description="detector names")
+    output: list[str] = Field(default_factory=list, description="detector names")
+
+
+class TestRequest(_Strict):
+    """Request facts of a policy test."""
+
+    operation: str = Field("generate", description="generate, edit, variation or moderate")
+    uploads: int = Field(0, ge=0, le=20, description="number of uploaded pictures")
+    tenant: str = Field("", description="tenant name")
+    prompt: str = Field("", description="text for pattern and list rules")
+    params: dict[str, str] = Field(default_factory=dict, description="other request fields")
+
+
+class TestSpec(_Strict):
+    """Given these signals, this action is expected."""
+
+    name: str = Field(min_length=1, description="what the test shows")
+    stage: StageName = Field("prompt", description="stage that is judged")
+    signals: dict[str, float] = Field(default_factory=dict, description="signal name -> score at this stage")
+    prior: dict[StageName, dict[str, float]] = Field(default_factory=dict, description="signals of earlier stages")
+    evidence: dict[str, dict[str, str]] = Field(default_factory=dict, description="signal name -> evidence detail")
+    request: TestRequest = Field(default_factory=TestRequest, description="request facts")
+    expect: ActionName = Field(description="the action the policy must decide")
+    rule: Identifier | None = Field(None, description="id of a rule that must have asked for it")
+
+
+class PolicyFile(_Strict):
+    """A policy file (`schema: guardrail/v1`)."""
+
+    schema_: Literal["guardrail/v1"] = Field(alias="schema", description="version of this format")
+    name: Identifier = Field(description="name of the policy")
+    version: str = Field(min_length=1, description="version of the policy, for records")
+    description: str = Field("", description="what the policy is for")
+    extends: str | list[str] = Field(default_factory=list, description="shipped names or relative paths")
+    lists: dict[Identifier, ListSpec] = Field(default_factory=dict, description="named lists of terms")
+    rules: list[RuleSpec] = Field(default_factory=list, description="rules; all are looked at, the gravest wins")
+    relax: list[RelaxSpec] = Field(default_factory=list, description="inherited rules that this policy loosens")
+    require: RequireSpec = Field(default_factory=RequireSpec, description="detectors that must have inspected")
+    on_error: Literal["hold", "block"] | None = Field(None, description="what a failure of the guard gives")
+    on_partial: Literal["drop", "refuse"] | None = Field(None, description="n > 1 with bad pictures")
+    tests: list[TestSpec] = Field(default_factory=list, description="policy tests, run by `guardrail policy test`")
+
+
+class SuiteFile(_Strict):
+    """A file of policy tests beside a policy."""
+
+    policy: str = Field(description="shipped name, or path relative to this file")
+    tests: list[TestSpec] = Field(min_length=1, description="the tests")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a policy file, for editors."""
+    schema = PolicyFile.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "guardrail policy"
+    return schema
