@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from guardrail.errors import DetectionError
 from guardrail.signals import RGB
 from guardrail.vision.nets import Tensor
 
@@ -43,8 +44,13 @@ def similarity(source: NDArray[np.floating[Any]], target: NDArray[np.floating[An
 def chip(rgb: RGB, points: NDArray[np.float32], template: Tensor, side: int) -> RGB:
     """The (side, side, 3) upright face; black where it reaches over the edge.
 
-    Large faces are halved before sampling, so that a bilinear sample does not alias.
+    Large faces are reduced before sampling, so that a bilinear sample does not alias.
+
+    Raises:
+        DetectionError: the points lie in one place, or where no picture is.
     """
+    if not np.isfinite(points).all() or np.ptp(points, axis=0).max() < 1e-3 or np.abs(points).max() > 1e7:
+        raise DetectionError("the face detector placed a face's features where no face can be")
     height, width = rgb.shape[:2]
     forward = similarity(points, template)
     scale = float(np.hypot(forward[0, 0], forward[1, 0]))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pdqhash
@@ -32,8 +33,10 @@ from guardrail.vision.pyramid import Level, pyramid
 NAME = "vision.fingerprint"
 HASH_SIDE = 512
 """Longest side a picture is reduced to before hashing: for listing and for looking up alike."""
-LEAST_QUALITY = 50
-"""PDQ quality (0 to 100) below which a hash says nothing; PDQ's authors advise 50."""
+GOOD_QUALITY = 50
+"""PDQ quality (0 to 100) below which its authors advise not to match; here half of an entry's distance counts."""
+LEAST_QUALITY = 10
+"""PDQ quality below which a picture is flat and its hash says nothing."""
 CANARY_ID = "guardrail-canary"
 """Entry that is always listed, so that an operator can see the detector answer without listing anything."""
 CANARY_DISTANCE = 10
@@ -75,6 +78,15 @@ def canary_png() -> bytes:
     return buffer.getvalue()
 
 
+class _Match(NamedTuple):
+    """An entry, the view it was found in, the Hamming distance, and how far that is beyond what the entry allows."""
+
+    entry: int
+    view: int
+    distance: int
+    beyond: int
+
+
 class _Index:
     """One version of the list as machine words; exact search."""
 
@@ -85,14 +97,16 @@ class _Index:
         self.words = np.ascontiguousarray(np.concatenate([own, listed.hashes])).view(np.uint64)
         self.limits = np.concatenate([[CANARY_DISTANCE], listed.distances]).astype(np.int64)
 
-    def nearest(self, hashes: NDArray[np.uint8]) -> tuple[int, int, int]:
-        """Entry, view and bits beyond the entry's own distance of the best match of (8, 32) hashes."""
-        best = (0, 0, 256)
+    def nearest(self, hashes: NDArray[np.uint8], *, strict: bool) -> _Match:
+        """The best match of (8, 32) hashes; with `strict`, of half of every entry's distance."""
+        limits = self.limits // 2 if strict else self.limits
+        best = _Match(0, 0, 256, 256)
         for view, query in enumerate(np.ascontiguousarray(hashes).view(np.uint64)):
-            beyond = np.bitwise_count(self.words ^ query).sum(axis=1, dtype=np.int64) - self.limits
-            entry = int(np.argmin(beyond))
-            if beyond[entry] < best[2]:
-                best = entry, view, int(beyond[entry])
+            distances = np.bitwise_count(self.words ^ query).sum(axis=1, dtype=np.int64)
+            entry = int(np.argmin(distances - limits))
+            beyond = int(distances[entry] - limits[entry])
+            if beyond < best.beyond:
+                best = _Match(entry, view, int(distances[entry]), beyond)
         return best
 
 
@@ -117,26 +131,24 @@ class FingerprintDetector:
         """The best match over all frames. Raises DetectionError without a picture."""
         index = self._current()
         levels = pyramid(subject)
-        best: tuple[int, Level, int, int] | None = None
+        found: list[tuple[_Match, Level]] = []
         skipped: dict[Skip, None] = {}
         for level in levels:
             hashes, quality = _hashes(level)
             if quality < LEAST_QUALITY:
-                skipped[Skip(NAME, "a frame without features has no telling fingerprint")] = None
+                skipped[Skip(NAME, "a flat frame has no telling fingerprint")] = None
                 continue
-            entry, view, beyond = index.nearest(hashes)
-            if best is None or beyond < best[3]:
-                best = entry, level, view, beyond
+            if quality < GOOD_QUALITY:
+                skipped[Skip(NAME, "a frame with few features is matched within half the distance only")] = None
+            found.append((index.nearest(hashes, strict=quality < GOOD_QUALITY), level))
         inspected = (f"{NAME}:frames={len({level.frame for level in levels})}", f"{NAME}:listed={len(index.ids) - 1}")
         signals: tuple[Signal, ...] = ()
-        if best is not None:
-            entry, level, view, beyond = best
-            score = 1.0 if beyond <= 0 else 0.5 - FALL * beyond
+        if found:
+            match, level = min(found, key=lambda item: item[0].beyond)
+            score = 1.0 if match.beyond <= 0 else 0.5 - FALL * match.beyond
             if score > 0:
-                detail = {"distance": str(beyond + int(index.limits[entry]))}
-                evidence = Evidence(
-                    frame=level.frame, view=level.view or VIEWS[view], ref=index.ids[entry], detail=detail
-                )
+                view, ref = level.view or VIEWS[match.view], index.ids[match.entry]
+                evidence = Evidence(frame=level.frame, view=view, ref=ref, detail={"distance": str(match.distance)})
                 signals = (Signal("fingerprint.match", score, NAME, (evidence,)),)
         return Detection(signals, Coverage(inspected, tuple(skipped)))
 

@@ -26,7 +26,7 @@ MAX_ENTRIES = 32
 MAX_FACES = 16
 """Faces kept of one upload, largest first."""
 SECONDS = 300.0
-"""Longest time a template of somebody who is not enrolled stays in memory."""
+"""Age from which a template of somebody who is not enrolled is dropped, at the next look."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

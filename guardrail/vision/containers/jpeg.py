@@ -16,7 +16,7 @@ MAX_SEGMENTS = 10_000
 MAX_SCANS = 100
 """Scans of one progressive image; encoders write about ten."""
 MAX_SCAN_PIXELS = 640_000_000
-"""Scans x pixels of one image: each scan costs the decoder a walk over the whole image."""
+"""Scans after the first x pixels of one image: each costs the decoder a walk over the whole image."""
 
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SEGMENT = re.compile(rb"\xff+[^\x00\xff]")
@@ -123,5 +123,6 @@ class _Image:
         if self._size is None:
             raise refuse("corrupt", "the JPEG has pixels before its header")
         self._scans += 1
-        if self._scans > MAX_SCANS or self._scans * self._size[0] * self._size[1] > MAX_SCAN_PIXELS:
+        work = (self._scans - 1) * self._size[0] * self._size[1]
+        if self._scans > MAX_SCANS or work > MAX_SCAN_PIXELS:
             raise refuse("corrupt", "the JPEG has more scans than any encoder writes")
