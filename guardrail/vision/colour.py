@@ -18,6 +18,8 @@ DRASTIC = 40.0
 """Mean change in levels, over a lattice of colours, from which a rendering counts as another picture. Adobe RGB,
 Display P3 and ProPhoto shown as sRGB stay below it."""
 USUAL_GAMMA = 1 / 2.2
+MAX_PROFILE_BYTES = 2**20
+"""Bytes of a profile that is read; a display's has a few thousand."""
 
 _LATTICE = np.stack(np.meshgrid(*[np.linspace(0, 255, 9).astype(np.uint8)] * 3), axis=-1).reshape(27, 27, 3)
 
@@ -34,7 +36,9 @@ class Renderer:
         self.fault = ""
         self._transform: ImageCms.ImageCmsTransform | None = None
         self._curve: np.ndarray[tuple[int], np.dtype[np.uint8]] | None = None
-        if icc:
+        if len(icc) > MAX_PROFILE_BYTES:
+            self.fault = "the colour profile is too large to be applied, so colours are as stored"
+        elif icc:
             self._read_profile(icc)
         elif gamma is not None:
             exponent = USUAL_GAMMA / max(gamma, 1e-3)
@@ -44,6 +48,9 @@ class Renderer:
 
     def _read_profile(self, icc: bytes) -> None:
         try:
+            if ImageCms.ImageCmsProfile(io.BytesIO(icc)).profile.xcolor_space.strip() != "RGB":
+                self.fault = "a colour profile that is not of RGB is not applied"
+                return
             self._transform = _transform(icc)
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             self.fault = "the colour profile cannot be read, so colours are as stored"
@@ -61,8 +68,6 @@ class Renderer:
 def _transform(icc: bytes) -> ImageCms.ImageCmsTransform | None:
     """The way from the profile to sRGB, or None when it changes colours only a little."""
     profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    if profile.profile.xcolor_space.strip() != "RGB":
-        return None
     way = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), "RGB", "RGB")
     shown = ImageCms.applyTransform(Image.fromarray(_LATTICE), way)
     change = np.abs(np.asarray(shown).astype(np.float64) - _LATTICE).mean()

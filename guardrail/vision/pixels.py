@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from guardrail.signals import RGB
 
 HIDDEN_SPREAD = 8.0
 """Standard deviation, in levels, from which colours or alpha under transparency count as a picture of their own."""
+BAND = 256
+"""Rows worked on at once."""
 
 _TURNS = {
     1: (0, False),
@@ -75,20 +78,39 @@ def _composite(rgba: NDArray[np.uint8]) -> Seen:
     return Seen(rgb, np.ascontiguousarray(alpha), _beneath(colours, alpha))
 
 
+def _bands(height: int) -> Iterator[slice]:
+    """Row bands that keep temporaries small, since a frame may have tens of megapixels."""
+    return (slice(start, start + BAND) for start in range(0, height, BAND))
+
+
 def _over(colours: RGB, alpha: NDArray[np.uint8], ground: int) -> RGB:
-    share = alpha[..., None].astype(np.uint16)
-    mixed = colours * share + np.uint16(ground) * (255 - share)
-    # exact division by 255 with rounding, as in Porter-Duff compositing on bytes
-    mixed += 128
-    rounded: RGB = ((mixed + (mixed >> 8)) >> 8).astype(np.uint8)
-    return rounded
+    laid = np.empty_like(colours)
+    for band in _bands(len(colours)):
+        share = alpha[band, :, None].astype(np.uint16)
+        mixed = colours[band] * share + np.uint16(ground) * (255 - share)
+        # exact division by 255 with rounding, as in Porter-Duff compositing on bytes
+        mixed += 128
+        laid[band] = (mixed + (mixed >> 8)) >> 8
+    return laid
+
+
+def _spread(levels: NDArray[np.uint8], where: NDArray[np.bool_]) -> tuple[float, float]:
+    """Mean and standard deviation of the levels of one channel where a mask holds."""
+    counts = np.zeros(256, dtype=np.int64)
+    for band in _bands(len(levels)):
+        counts += np.bincount(levels[band][where[band]], minlength=256)
+    values, total = np.arange(256.0), max(int(counts.sum()), 1)
+    mean = float(counts @ values) / total
+    return mean, float(np.sqrt(counts @ (values - mean) ** 2 / total))
 
 
 def _beneath(colours: RGB, alpha: NDArray[np.uint8]) -> RGB | None:
     """What transparency hides: the bare colours, or the picture a dark page would show of light colours."""
-    hidden = colours[alpha < 255]
-    if hidden.std(axis=0).max() > HIDDEN_SPREAD:
+    hidden = alpha < 255
+    channels = [_spread(colours[..., channel], hidden) for channel in range(3)]
+    if max(spread for _, spread in channels) > HIDDEN_SPREAD:
         return colours
-    if hidden.mean() > 127 and alpha.std() > HIDDEN_SPREAD:
+    light = sum(mean for mean, _ in channels) / 3 > 127
+    if light and _spread(alpha, np.ones_like(hidden))[1] > HIDDEN_SPREAD:
         return _over(colours, alpha, 0)
     return None

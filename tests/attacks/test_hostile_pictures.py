@@ -53,6 +53,13 @@ def _sized_webp(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def _sized_avif(width: int, height: int) -> bytes:
+    data = bytearray(encoded(drawing(), "AVIF"))
+    at = data.index(b"ispe") + 8
+    data[at : at + 8] = struct.pack(">II", width, height)
+    return bytes(data)
+
+
 def _sized_jpeg(width: int, height: int) -> bytes:
     data = bytearray(encoded(drawing(), "JPEG"))
     at = data.index(b"\xff\xc0") + 5
@@ -82,6 +89,8 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "large WebP canvas": (_sized_webp(2**24, 2**24), "too_many_pixels"),
     "lying WebP canvas": (_sized_webp(30, 30), "corrupt"),
     "large JPEG": (_sized_jpeg(65_500, 65_500), "too_many_pixels"),
+    "large AVIF": (_sized_avif(16_000, 16_000), "too_many_pixels"),
+    "vast AVIF": (_sized_avif(2**31, 2**31), "corrupt"),
     "zTXt bomb": (with_chunk(PLAIN, b"zTXt", b"k\0\0" + zlib.compress(bytes(64 * 2**20))), "too_many_bytes"),
     "iTXt bomb": (
         with_chunk(PLAIN, b"iTXt", b"k\0\1\0\0\0" + zlib.compress(bytes(64 * 2**20))),

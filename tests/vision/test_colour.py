@@ -7,7 +7,7 @@ import pytest
 
 from guardrail.settings import Limits
 from guardrail.signals import Picture
-from guardrail.vision.colour import Renderer
+from guardrail.vision.colour import MAX_PROFILE_BYTES, Renderer
 from guardrail.vision.decode import decode
 from tests.vision.files import drawing, encoded, with_chunk
 from tests.vision.profiles import ADOBE, PROPHOTO, SRGB, curve, profile
@@ -26,6 +26,15 @@ def test_a_profile_that_makes_another_picture_is_applied() -> None:
     shown = Renderer(profile(SRGB, curve(2.2)[::-1]), None).render(PIXELS)
     assert shown is not None
     assert np.corrcoef(shown.ravel(), PIXELS.ravel())[0, 1] < -0.9
+
+
+@pytest.mark.parametrize(
+    "icc", [b"x" * (MAX_PROFILE_BYTES + 1), profile(SRGB, curve(2.2)).replace(b"RGB XYZ ", b"GRAYXYZ ")]
+)
+def test_a_profile_that_is_not_applied_is_told(icc: bytes) -> None:
+    renderer = Renderer(icc, None)
+    assert renderer.render(PIXELS) is None
+    assert "applied" in renderer.fault
 
 
 def test_a_broken_profile_is_told() -> None:
