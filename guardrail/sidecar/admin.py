@@ -74,7 +74,7 @@ def create_admin(guard: Guard, settings: Settings, metrics: Metrics, readiness: 
 
     @app.get("/admin/decisions/{decision}", dependencies=allowed)
     def one_decision(decision: str) -> dict[str, Any]:
-        found = guard.log.get(decision) if guard.log is not None and decision.isalnum() else None
+        found: dict[str, Any] | None = guard.log.get(decision) if guard.log is not None and decision.isalnum() else None
         if found is None:
             raise HTTPException(404)
         return found

@@ -23,6 +23,7 @@ from guardrail.verdict import Verdict
 
 _MAX_ERROR_BYTES = 64 * 1024
 _UNREADABLE = "unreadable-picture"
+_UNSEEN = frozenset({_UNREADABLE, "coverage"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,8 @@ def _kept_after(kept: Sequence[Verdict]) -> Reply:
 
 def _is_unreadable(verdict: Verdict) -> bool:
     faults = {reason.rule for reason in verdict.reasons if reason.mode == "fault"}
-    return verdict.fault and faults == {_UNREADABLE}
+    # A picture that does not decode is not inspected either, which is a fault of its own.
+    return verdict.fault and _UNREADABLE in faults and faults <= _UNSEEN
 
 
 def _passed_error(answer: UpstreamAnswer) -> Reply:

@@ -59,9 +59,11 @@ class StubGenerator:
             Drawn pictures depend on prompt, index, size and format only.
         behaviour: how to misbehave; the request header `x-stub-behaviour` has the last word.
         size: of drawn pictures when the request says none, in pixels.
-        delay: seconds before each answer; "slow" waits two seconds more.
+        delay: seconds before each answer.
+        slow_seconds: what "slow" waits on top.
         huge_bytes: length of a "huge" answer.
         revised_prompt: sent with each picture when not None.
+        extra: pictures sent beyond those asked for.
         calls: requests that arrived.
         cancelled: requests whose caller hung up before the answer.
         seen_headers, seen_fields: of the last request; pictures appear in fields as their lengths.
@@ -71,8 +73,10 @@ class StubGenerator:
     behaviour: Behaviour = "ok"
     size: tuple[int, int] = (256, 256)
     delay: float = 0.0
+    slow_seconds: float = 2.0
     huge_bytes: int = 80 * 2**20
     revised_prompt: str | None = None
+    extra: int = 0
     calls: int = 0
     cancelled: int = 0
     seen_headers: dict[str, str] = field(default_factory=dict)
@@ -95,7 +99,7 @@ class StubGenerator:
         behaviour = request.headers.get("x-stub-behaviour", self.behaviour)
         if behaviour not in get_args(Behaviour):
             behaviour = "error_400"
-        wait = {"hang": 3600.0, "slow": self.delay + 2.0}.get(behaviour, self.delay)
+        wait = {"hang": 3600.0, "slow": self.delay + self.slow_seconds}.get(behaviour, self.delay)
         if wait and await _hung_up_within(receive, wait):
             self.cancelled += 1
             return
@@ -118,7 +122,7 @@ class StubGenerator:
     def _answer(self, behaviour: str) -> dict[str, Any]:
         prompt = str(self.seen_fields.get("prompt", ""))
         data: list[dict[str, Any]] = []
-        for index in range(int(self.seen_fields.get("n") or 1)):
+        for index in range(int(self.seen_fields.get("n") or 1) + self.extra):
             encoded = pybase64.b64encode_as_string(self._picture(prompt, index, behaviour))
             item: dict[str, Any] = {"b64_json": "*" + encoded if behaviour == "bad_base64" else encoded}
             if behaviour == "url":
@@ -180,7 +184,13 @@ def run_in_thread(app: ASGIApp, port: int = 0, *, host: str = "127.0.0.1") -> It
         app, log_config=None, log_level="critical", access_log=False, ws="none", timeout_graceful_shutdown=2
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="uvicorn", daemon=True)
+
+    def serve() -> None:
+        # uvicorn leaves a failed start with SystemExit.
+        with contextlib.suppress(SystemExit):
+            server.run(sockets=[listener])
+
+    thread = threading.Thread(target=serve, name="uvicorn", daemon=True)
     thread.start()
     try:
         while not server.started:

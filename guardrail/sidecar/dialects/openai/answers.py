@@ -91,12 +91,14 @@ def _picture(item: Any, limits: Limits) -> bytes:
     text = item.get("b64_json")
     if not isinstance(text, str):
         raise UpstreamError("an item of the generator's answer holds no picture")
-    if len(text) // 4 * 3 > limits.max_picture_bytes + 3:
-        raise UpstreamError(f"a picture of the generator's answer has more than {limits.max_picture_bytes} bytes")
+    most = limits.max_picture_bytes
     try:
-        return decode_base64(text)
+        data = decode_base64(text) if len(text) // 4 * 3 <= most + 3 else b""
     except ValueError:
         raise UpstreamError("a picture of the generator's answer is not canonical base64") from None
+    if not 0 < len(data) <= most:
+        raise UpstreamError(f"a picture of the generator's answer has more than {most} bytes")
+    return data
 
 
 def _closed(rest: Mapping[str, Any]) -> None:

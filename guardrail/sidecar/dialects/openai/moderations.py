@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -35,7 +35,7 @@ class Moderator:
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
         self._measured = {
-            kind: _categories(
+            kind: categories_of(
                 name
                 for detector in flow.guard.active_detectors()
                 if stage in detector.stages
@@ -118,8 +118,8 @@ class Moderator:
         kinds = [_INPUT_TYPES[verdict.stage] for verdict in verdicts]
         return {
             "flagged": bool(kept),
-            "categories": {name: any(name in _categories(group) for group in blamed) for name in OPENAI_CATEGORIES},
-            "category_scores": {name: _score(name, scores) for name in OPENAI_CATEGORIES},
+            "categories": {name: any(name in categories_of(group) for group in blamed) for name in OPENAI_CATEGORIES},
+            "category_scores": category_scores(scores),
             "category_applied_input_types": {
                 name: [kind for kind in kinds if name in self._measured[kind]] for name in OPENAI_CATEGORIES
             },
@@ -133,7 +133,7 @@ class Moderator:
         }
 
 
-def _categories(signals: Iterable[str]) -> frozenset[str]:
+def categories_of(signals: Iterable[str]) -> frozenset[str]:
     """OpenAI categories that signals stand for; sexual and minor signals together are `sexual/minors` too."""
     names = frozenset(signals)
     found = {category for name in names if name in SIGNALS for category in SIGNALS[name].openai}
@@ -142,11 +142,15 @@ def _categories(signals: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _score(category: str, scores: dict[str, float]) -> float:
-    if category == "sexual/minors":
-        return min(_best(_SEXUAL, scores), _best(_MINOR, scores))
-    return _best((name for name in scores if category in SIGNALS[name].openai), scores)
+def category_scores(scores: Mapping[str, float]) -> dict[str, float]:
+    """Best score, 0 to 1, behind each of the thirteen categories; the weaker of the two for `sexual/minors`."""
+    found = {
+        category: _best((name for name in scores if category in SIGNALS[name].openai), scores)
+        for category in OPENAI_CATEGORIES
+    }
+    found["sexual/minors"] = min(_best(_SEXUAL, scores), _best(_MINOR, scores))
+    return found
 
 
-def _best(names: Iterable[str], scores: dict[str, float]) -> float:
+def _best(names: Iterable[str], scores: Mapping[str, float]) -> float:
     return max((scores.get(name, 0.0) for name in names), default=0.0)

@@ -87,6 +87,8 @@ def _read_json(call: Call, limits: Limits, operation: str) -> Job:
     if operation == "edit":
         uploads, rest = _referenced(others.pop("images", None), others.pop("mask", None), limits)
         others["more"] = rest
+    if any(others.get(name) is not None for name in _PICTURES | {"images"}):
+        raise ProtocolError("a picture is sent where none can be judged", code="unknown_image_field")
     request = _request(operation, found, others, uploads, limits)
     body = call.body
     if found.get("response_format") == "url":

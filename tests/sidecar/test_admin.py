@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+import pytest
+from pydantic import SecretStr
+
+from guardrail.settings import Server
+from tests.sidecar.parts import Pair, fetch, running
+
+_TOKEN = "a long admin token"
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    with running(tmp_path_factory.mktemp("admin"), server=Server(admin_token=SecretStr(_TOKEN))) as found:
+        yield found
+
+
+def _get(pair: Pair, path: str, token: str | None = _TOKEN) -> tuple[int, bytes]:
+    if token is None:
+        status, _, body = fetch(pair.url + path)
+    else:
+        status, _, body = fetch(pair.url + path, authorization=f"Bearer {token}")
+    return status, body
+
+
+def test_health_readiness_and_version_are_open(pair: Pair) -> None:
+    assert _get(pair, "/healthz", None) == (200, b'{"status":"alive"}')
+    status, body = _get(pair, "/readyz", None)
+    report = orjson.loads(body)
+    assert (status, report["ready"]) == (200, True)
+    assert {"floor", "examples:test.words", "examples:test.colours"} <= {item["name"] for item in report["canaries"]}
+    assert orjson.loads(_get(pair, "/version", None)[1])["policy"]["name"] == pair.guard.policy.ref.name
+
+
+def test_metrics_count_and_hold_no_content(pair: Pair) -> None:
+    url = pair.url + "/v1/images/generations"
+    fetch(url, orjson.dumps({"prompt": "a lighthouse", "user": "somebody"}), content_type="application/json")
+    fetch(url, orjson.dumps({"prompt": "a naked figure"}), content_type="application/json")
+    fetch(pair.url + "/v1/made-up-path")
+    status, body = _get(pair, "/metrics", None)
+    text = body.decode()
+    assert status == 200
+    assert 'guardrail_requests_total{route="/v1/images/generations",status="200"} 1.0' in text
+    assert 'guardrail_requests_total{route="/v1/images/generations",status="400"} 1.0' in text
+    assert 'guardrail_requests_total{route="closed",status="404"} 1.0' in text
+    assert 'guardrail_verdicts_total{action="block",stage="prompt"} 1.0' in text
+    assert 'guardrail_pictures_total{fate="released"} 1.0' in text
+    assert "guardrail_ready 1.0" in text
+    for word in ("lighthouse", "naked", "somebody", "made-up"):
+        assert word not in text
+
+
+@pytest.mark.parametrize("path", ["/admin/policy", "/admin/models", "/admin/decisions/01J"])
+@pytest.mark.parametrize("token", [None, "", "wrong", _TOKEN[:-1], _TOKEN + "x"])
+def test_the_admin_api_needs_its_token(pair: Pair, path: str, token: str | None) -> None:
+    status, body = _get(pair, path, token)
+    assert status == 401
+    assert orjson.loads(body)["error"]["code"] == "admin_token"
+
+
+def test_policy_models_and_decisions(pair: Pair) -> None:
+    policy = orjson.loads(_get(pair, "/admin/policy")[1])
+    assert policy["digest"] == pair.guard.policy.ref.digest
+    assert policy["on_partial"] == "drop"
+    detectors = orjson.loads(_get(pair, "/admin/models")[1])["detectors"]
+    assert {item["name"] for item in detectors} == {"test.words", "test.colours"}
+    assert detectors[0]["models"] == {}
+    _, headers, _ = fetch(
+        pair.url + "/v1/images/generations",
+        orjson.dumps({"prompt": "a naked figure"}),
+        content_type="application/json",
+    )
+    status, body = _get(pair, "/admin/decisions/" + headers["x-guardrail-decision"])
+    assert status == 200
+    assert orjson.loads(body)["action"] == "block"
+    assert b"naked" not in body
+    assert _get(pair, "/admin/decisions/01ZZZZZZZZZZZZZZZZZZZZZZZZ")[0] == 404
+
+
+@pytest.mark.parametrize("path", ["/admin", "/admin/", "/admin/other", "/metrics/more"])
+def test_other_routes_are_closed(pair: Pair, path: str) -> None:
+    status, body = _get(pair, path)
+    assert (status, orjson.loads(body)["error"]["code"]) == (404, "unknown_route")
+
+
+def test_without_a_token_the_admin_api_is_off(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with running(tmp_path_factory.mktemp("off")) as own:
+        assert _get(own, "/admin/policy", None)[0] == 404
+        assert _get(own, "/admin/policy", "")[0] == 404
+        assert fetch(own.url + "/healthz", b"")[0] == 405
