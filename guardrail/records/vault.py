@@ -1,0 +1,84 @@
+"""Keys of this installation: keyed digests instead of content, and encryption of face templates."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from guardrail.errors import RecordError
+from guardrail.settings import Settings
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class Vault:
+    """Two keys in `data_dir/keys`, made on first use, readable by their owner alone.
+
+    Args:
+        settings: where the data folder is.
+
+    Raises:
+        RecordError: the folder or a key cannot be read or made, or a key is not 32 bytes.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        folder = settings.data_dir / "keys"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._digest_key = _key(folder / "digest.key")
+            self._cipher = AESGCM(_key(folder / "templates.key"))
+        except OSError as error:
+            raise RecordError(f"the keys in {folder} cannot be read or made: {error.strerror}") from error
+
+    def digest(self, data: bytes) -> str:
+        """`blake2b:` and 64 hex digits: a keyed hash (RFC 7693) that only this installation can compute."""
+        return "blake2b:" + hashlib.blake2b(data, key=self._digest_key, digest_size=32).hexdigest()
+
+    def seal(self, data: bytes, owner: str) -> bytes:
+        """Encrypt with AES-256-GCM, bound to `owner`."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._cipher.encrypt(nonce, data, owner.encode())
+
+    def unseal(self, sealed: bytes, owner: str) -> bytes:
+        """Undo `seal`.
+
+        Raises:
+            RecordError: another key, another owner, or changed bytes.
+        """
+        try:
+            return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], owner.encode())
+        except (InvalidTag, ValueError) as error:
+            raise RecordError(
+                f"the record of {owner} cannot be decrypted",
+                advice="Restore the key file that belongs to this data folder, or erase the record and enrol again.",
+            ) from error
+
+
+def _key(path: Path) -> bytes:
+    """The key in `path`; made whole under another name and linked, so that two starting processes share one."""
+    if not path.exists():
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+        handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(os.urandom(_KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):
+                os.link(partial, path)
+        finally:
+            partial.unlink()
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise RecordError(
+            f"{path} does not hold a key of {_KEY_BYTES} bytes",
+            advice="Restore it from a backup; with another key, digests no longer compare and templates are lost.",
+        )
+    return key
