@@ -11,7 +11,7 @@ from guardrail.detector import ModelProvider
 from guardrail.errors import DetectionError
 from guardrail.signals import RGB
 from guardrail.vision.nets import Tensor, run
-from guardrail.vision.pyramid import BASE_SIDE, Level, tensor
+from guardrail.vision.pyramid import BASE_SIDE, Level
 
 YUNET = "yunet"
 LEAST_SCORE = 0.6
@@ -59,9 +59,10 @@ def find(models: ModelProvider, rgb: RGB | Level) -> tuple[list[Face], int]:
         DetectionError: the net failed, or returned what it must not.
     """
     level = rgb if isinstance(rgb, Level) else Level(0, rgb)
-    base = tensor(level.base)
+    base = np.asarray(level.base)
     canvas = np.zeros((1, 3, BASE_SIDE, BASE_SIDE), dtype=np.float32)
-    canvas[0, :, : base.shape[0], : base.shape[1]] = base[:, :, ::-1].transpose(2, 0, 1)
+    for channel in range(3):
+        canvas[0, 2 - channel, : base.shape[0], : base.shape[1]] = base[:, :, channel]
     outputs = run(models.session(YUNET), YUNET, {"input": canvas})
     scores, boxes, points = _decode(outputs)
     # what lies wholly on the black margin of the letterbox is no face

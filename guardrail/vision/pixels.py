@@ -48,7 +48,7 @@ def see(picture: Image.Image) -> Seen:
         return _composite(np.asarray(picture.convert("RGBA")))
     if picture.mode != "RGB":
         picture = picture.convert("RGB")
-    return Seen(np.array(picture))
+    return Seen(np.asarray(picture))
 
 
 def orient(array: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
