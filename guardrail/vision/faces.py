@@ -161,7 +161,7 @@ class FacesDetector:
     name = NAME
     stages = frozenset({Stage.INPUT, Stage.OUTPUT})
     emits = frozenset({"person.depicted", "person.protected", "person.same_as_input", "minor.apparent"})
-    cost_ms = 90.0
+    cost_ms = 45.0
     models = (YUNET, SFACE, AGE)
 
     def __init__(self, context: DetectorContext) -> None:

@@ -119,7 +119,7 @@ class FingerprintDetector:
     name = NAME
     stages = frozenset({Stage.INPUT, Stage.OUTPUT})
     emits = frozenset({"fingerprint.match"})
-    cost_ms = 12.0
+    cost_ms = 14.0
     models: tuple[str, ...] = ()
 
     def __init__(self, context: DetectorContext) -> None:

@@ -85,7 +85,7 @@ class NudityDetector:
     name = NAME
     stages = frozenset({Stage.INPUT, Stage.OUTPUT})
     emits = frozenset({"sexual.nudity", "harm.graphic"})
-    cost_ms = 65.0
+    cost_ms = 60.0
     models = (OPEN_NSFW, IMAGE_SAFETY)
 
     def __init__(self, context: DetectorContext) -> None:
@@ -112,7 +112,7 @@ class NudityDetector:
         """A flat grey picture, and a drawn one that only shows that the nets answer to what they see."""
         return (
             Example(_drawn((128, 128, 128)), below={"sexual.nudity": 0.2, "harm.graphic": 0.3}, note="flat grey"),
-            Example(_drawn((205, 150, 130)), at_least={"sexual.nudity": 0.001}, note="a smooth warm surface"),
+            Example(_drawn((205, 150, 130)), at_least={"sexual.nudity": 0.15}, note="a smooth warm surface"),
         )
 
 

@@ -25,7 +25,7 @@ from guardrail.vision.nudity import NudityDetector
 from tests.vision.files import SAMPLES, animation, chunk, drawing, encoded, exif, with_chunk, with_segment
 from tests.vision.tiny import Listed, nudity_models
 
-SECONDS = 1.0
+SECONDS = 3.0
 MEMORY = 32 * 2**20
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
@@ -113,6 +113,7 @@ def test_leniency_elsewhere_in_the_process_is_refused(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", SAMPLES)
+@settings(deadline=None)
 @given(data=st.data())
 def test_any_change_is_survived(name: str, data: st.DataObject) -> None:
     changed = bytearray(SAMPLES[name])

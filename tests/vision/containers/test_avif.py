@@ -3,7 +3,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.errors import PictureError
@@ -43,6 +43,7 @@ def test_faults() -> None:
     assert _reason(PLAIN + (struct.pack(">I", 8) + b"free") * (avif.MAX_BOXES + 1)) == "corrupt"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_end_typed(data: bytes) -> None:
     with pytest.raises(PictureError):
