@@ -103,6 +103,8 @@ class ModelStore:
         options.inter_op_num_threads = 1
         options.log_severity_level = _QUIET
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Keeps quantised weights quantised: without it they are widened again on every run.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
         there = runtime.get_available_providers()
         providers = [item for item in self._settings.providers if item in there] or ["CPUExecutionProvider"]
         try:
