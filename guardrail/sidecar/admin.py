@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import hmac
+import re
 from importlib.metadata import version
 from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+from guardrail.errors import RecordError
 from guardrail.guard import Guard
 from guardrail.settings import Settings
 from guardrail.sidecar import replies
 from guardrail.sidecar.metrics import Metrics
 from guardrail.sidecar.readiness import Readiness
+
+FLUSH_SECONDS = 5.0
+"""How long a look at a decision waits for the log to be written."""
+
+_DECISION = re.compile(r"[0-9A-Z]{26}")
 
 
 def create_admin(guard: Guard, settings: Settings, metrics: Metrics, readiness: Readiness) -> FastAPI:
@@ -28,26 +35,42 @@ def create_admin(guard: Guard, settings: Settings, metrics: Metrics, readiness: 
         metrics, readiness: what /metrics and /readyz show.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, title="guardrail")
-    allowed = [Depends(_token_check(settings.server.admin_token))]
+    app.include_router(_state(guard, metrics, readiness))
+    app.include_router(_insight(guard), dependencies=[Depends(_token_check(settings.server.admin_token))])
+    app.add_exception_handler(StarletteHTTPException, _closed)
+    app.add_exception_handler(RecordError, _unreadable)
+    return app
 
-    @app.get("/healthz")
+
+def _state(guard: Guard, metrics: Metrics, readiness: Readiness) -> APIRouter:
+    """What an orchestrator asks, without a token."""
+    routes = APIRouter()
+
+    @routes.get("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.get("/readyz")
+    @routes.get("/readyz")
     async def readyz() -> JSONResponse:
         return JSONResponse(readiness.report(), status_code=200 if readiness.ready else 503)
 
-    @app.get("/version")
+    @routes.get("/version")
     async def shown_version() -> dict[str, Any]:
         policy = guard.policy.ref
         return {"guardrail": version("guardrail"), "policy": {"name": policy.name, "version": policy.version}}
 
-    @app.get("/metrics")
+    @routes.get("/metrics")
     async def shown_metrics() -> Response:
         return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/admin/policy", dependencies=allowed)
+    return routes
+
+
+def _insight(guard: Guard) -> APIRouter:
+    """What an operator asks, with a token."""
+    routes = APIRouter(prefix="/admin")
+
+    @routes.get("/policy")
     async def policy() -> dict[str, Any]:
         ref = guard.policy.ref
         return {
@@ -58,8 +81,8 @@ def create_admin(guard: Guard, settings: Settings, metrics: Metrics, readiness: 
             "on_partial": guard.policy.on_partial,
         }
 
-    @app.get("/admin/models", dependencies=allowed)
-    async def models() -> dict[str, Any]:
+    @routes.get("/models")
+    def models() -> dict[str, Any]:
         return {
             "detectors": [
                 {
@@ -72,23 +95,17 @@ def create_admin(guard: Guard, settings: Settings, metrics: Metrics, readiness: 
             ]
         }
 
-    @app.get("/admin/decisions/{decision}", dependencies=allowed)
+    @routes.get("/decisions/{decision}")
     def one_decision(decision: str) -> dict[str, Any]:
-        found: dict[str, Any] | None = guard.log.get(decision) if guard.log is not None and decision.isalnum() else None
+        if guard.log is None or not _DECISION.fullmatch(decision):
+            raise HTTPException(404)
+        guard.log.flush(FLUSH_SECONDS)
+        found = guard.log.get(decision)
         if found is None:
             raise HTTPException(404)
-        return found
+        return dict(found.verdict)
 
-    @app.exception_handler(StarletteHTTPException)
-    async def closed(request: Request, error: StarletteHTTPException) -> Response:
-        reply = replies.no_route()
-        if error.status_code == 401:
-            reply = replies.error(401, "admin_token", "A valid admin token is needed.")
-        elif error.status_code == 405:
-            reply = replies.error(405, "method_not_allowed", "This route is read with GET.")
-        return Response(reply.body, error.status_code, headers=error.headers, media_type="application/json")
-
-    return app
+    return routes
 
 
 def _token_check(token: SecretStr | None) -> Any:
@@ -100,3 +117,19 @@ def _token_check(token: SecretStr | None) -> Any:
             raise HTTPException(401, headers={"www-authenticate": "Bearer"})
 
     return check
+
+
+async def _closed(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, StarletteHTTPException)
+    reply = replies.no_route()
+    if error.status_code == 401:
+        reply = replies.error(401, "admin_token", "A valid admin token is needed.")
+    elif error.status_code == 405:
+        reply = replies.error(405, "method_not_allowed", "This route is read with GET.")
+    return Response(reply.body, error.status_code, headers=error.headers, media_type="application/json")
+
+
+async def _unreadable(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RecordError)
+    reply = replies.error(503, error.code, "The decisions cannot be read.", kind="server_error")
+    return Response(reply.body, reply.status, media_type="application/json")

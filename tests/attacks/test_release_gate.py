@@ -143,7 +143,7 @@ def test_a_record_that_cannot_be_written_keeps_the_picture(tmp_path: Path) -> No
                 raise RecordError("no space left")
             whole(verdict, request)
 
-        own.guard.log.append = full_disk
+        own.guard.log.append = full_disk  # type: ignore[method-assign]
         status, headers, body = _generate(own)
     assert status == 503
     assert headers["x-should-retry"] == "false"

@@ -6,6 +6,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from guardrail.errors import RecordError
 from guardrail.settings import Server
 from tests.sidecar.parts import Pair, fetch, running
 
@@ -91,3 +92,13 @@ def test_without_a_token_the_admin_api_is_off(tmp_path_factory: pytest.TempPathF
         assert _get(own, "/admin/policy", None)[0] == 404
         assert _get(own, "/admin/policy", "")[0] == 404
         assert fetch(own.url + "/healthz", b"")[0] == 405
+
+
+def test_decisions_that_cannot_be_read_are_a_typed_error(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(_: float) -> None:
+        raise RecordError("no space left")
+
+    assert pair.guard.log is not None
+    monkeypatch.setattr(pair.guard.log, "flush", full_disk)
+    status, body = _get(pair, "/admin/decisions/" + "0" * 26)
+    assert (status, orjson.loads(body)["error"]["code"]) == (503, "record")
