@@ -3,8 +3,9 @@
     python models/training/build_lists.py --eval ../shared/eval --wheels DIR
 
 Writes policies/lists/{confusables.tsv,words.txt,given_names.txt,people.csv}. `DIR` holds the wheel of
-confusable-homoglyphs 3.3.1 (Unicode UTS-39 data) and the source archive of names 0.3.0 (US Census 1990); both are read as data. Word
-frequencies come from rows marked `train_ok`; names of real people are facts, taken from rows labelled "block".
+confusable-homoglyphs 3.3.1 (Unicode UTS-39 data) and the source archive of names 0.3.0 (US Census 1990); both are
+read as data. Word frequencies come from rows marked `train_ok`; names of real people are facts, taken from rows
+labelled "block".
 """
 
 from __future__ import annotations
