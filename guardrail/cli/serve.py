@@ -15,6 +15,7 @@ from guardrail.errors import ConfigurationError
 from guardrail.guard import Guard
 from guardrail.settings import load_settings
 from guardrail.sidecar import create_app
+from guardrail.sidecar.upstream import base_url
 
 DRAIN_SECONDS = 30
 """How long requests under way may take to finish after a signal to stop."""
@@ -44,6 +45,7 @@ def command(
     if policy is not None:
         overrides["policy"] = policy
     settings = load_settings(config, **overrides)
+    base_url(settings.server.upstream)
     with Guard.from_policy(settings.policy, settings=settings) as guard:
         app = create_app(guard, settings, dialect=dialect)
         keep_freed_memory()

@@ -58,7 +58,7 @@ class Upstream:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._base = _base(settings.server.upstream)
+        self._base = base_url(settings.server.upstream)
         self._limit = settings.limits.max_body_bytes
         self._server = settings.server
         self._session: aiohttp.ClientSession | None = None
@@ -141,7 +141,12 @@ def _listed(name: str, names: frozenset[str], prefixes: tuple[str, ...]) -> bool
     return name in names or name.startswith(prefixes)
 
 
-def _base(url: str | None) -> str:
+def base_url(url: str | None) -> str:
+    """The base of a generator's URLs, without a trailing slash or /v1.
+
+    Raises:
+        ConfigurationError: missing, or not a plain http or https URL.
+    """
     if not url:
         raise ConfigurationError(
             "no generator to stand in front of", advice="Give --upstream URL or set GUARDRAIL_SERVER__UPSTREAM."

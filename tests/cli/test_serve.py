@@ -96,9 +96,13 @@ def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     assert "server.max_in_flight" in _fails(tmp_path, "--config", str(config))
 
 
-@pytest.mark.models
-def test_no_upstream_and_a_taken_port_are_named(tmp_path: Path) -> None:
+def test_a_missing_upstream_is_named(tmp_path: Path) -> None:
     assert "--upstream" in _fails(tmp_path)
+    assert "http://127.0.0.1:9000" in _fails(tmp_path, "--upstream", "not a URL")
+
+
+@pytest.mark.models
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         assert "cannot listen" in _fails(tmp_path, "--upstream", "http://127.0.0.1:9", "--port", port)
