@@ -1,9 +1,18 @@
 """What is remembered: decisions without content, protected people, listed fingerprints."""
 
-from guardrail.records.decisions import DecisionLog
+from guardrail.records.decisions import DecisionLog, DecisionRecord
 from guardrail.records.fingerprints import FingerprintStore, ListedFingerprint
 from guardrail.records.people import PeopleStore, Person
 from guardrail.records.registry import LocalRegistry
 from guardrail.records.vault import Vault
 
-__all__ = ["DecisionLog", "FingerprintStore", "ListedFingerprint", "LocalRegistry", "PeopleStore", "Person", "Vault"]
+__all__ = [
+    "DecisionLog",
+    "DecisionRecord",
+    "FingerprintStore",
+    "ListedFingerprint",
+    "LocalRegistry",
+    "PeopleStore",
+    "Person",
+    "Vault",
+]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from sqlalchemy import (
     Column,
     Connection,
@@ -23,17 +27,21 @@ from sqlalchemy import (
     create_engine,
     event,
     insert,
+    inspect,
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from guardrail.errors import RecordError
+from guardrail.records.vault import private_folder
 from guardrail.settings import Settings
 
 SCHEMA_VERSION = 1
 FILE_NAME = "guardrail.sqlite3"
-_BUSY_MS = 5_000
+_BUSY_S = 5.0
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 metadata = MetaData()
 
@@ -71,6 +79,7 @@ fingerprints = Table(
     Column("at", Float, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     Column("distance", Integer, nullable=False),
+    Column("ref", String),
     Column("expires_at", Float),
 )
 
@@ -84,29 +93,70 @@ class Database:
 
     def __init__(self, settings: Settings) -> None:
         self.path = settings.data_dir / FILE_NAME
+        private_folder(settings.data_dir)
         try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not self.path.exists():
-                os.close(os.open(self.path, os.O_CREAT | os.O_WRONLY, 0o600))
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._file = _identity(self.path)
         except OSError as error:
-            raise RecordError(f"{self.path} cannot be made: {error.strerror}") from error
+            raise RecordError(f"{self.path} cannot be opened or made: {error.strerror}") from error
         self.engine = _engine(self.path)
-        with self.begin() as connection:
-            metadata.create_all(connection)
-            _check_version(connection, self.path)
+        self._writing = self.engine.execution_options(writes=True)
+        try:
+            # Turning a new file to write-ahead logging fails at once, without waiting, when two processes try together.
+            with FileLock(settings.data_dir / ".starting.lock", timeout=_BUSY_S, mode=0o600):
+                self._prepare()
+        except (RecordError, OSError) as error:
+            self.close()
+            if isinstance(error, RecordError):
+                raise
+            waited = isinstance(error, Timeout)
+            reason = "another process is making it" if waited else error.strerror
+            raise RecordError(f"{self.path} cannot be prepared: {reason}") from None
 
     @contextmanager
-    def begin(self) -> Iterator[Connection]:
-        """A transaction.
+    def read(self) -> Iterator[Connection]:
+        """One consistent view of the file.
 
         Raises:
-            RecordError: the database refused; nothing of the transaction is kept.
+            RecordError: the file cannot be read.
         """
-        try:
-            with self.engine.begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise RecordError(f"{self.path.name}: {type(error.orig).__name__}") from error
+        with self._transaction(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is kept whole or not at all, and is on the disk when this returns.
+
+        Raises:
+            RecordError: the database refused (full disk, locked for 5 s, file removed); nothing is kept.
+        """
+        self._check_file()
+        # Taking the write lock at once makes a second writer wait for its turn instead of failing half-way.
+        with self._transaction(self._writing) as connection:
+            yield connection
+
+    def scrub(self) -> None:
+        """Move everything into the main file and empty the write-ahead log, where deleted rows would linger.
+
+        Raises:
+            RecordError: other processes kept the log busy; deleted rows no longer act but may be left in it.
+        """
+        until = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                with closing(self.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
+                    cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    busy, _, _ = cursor.fetchone() or (0, 0, 0)
+            except (sqlite3.Error, SQLAlchemyError) as error:
+                raise _failure(self.path, error) from None
+            if not busy:
+                return
+            if time.monotonic() > until:
+                raise RecordError(
+                    f"{self.path.name}-wal is in use and may still hold deleted rows",
+                    advice="Run the same command again; the deleted record no longer acts.",
+                )
+            time.sleep(0.05)
 
     def bump(self, connection: Connection, name: str) -> None:
         """Raise a version counter, so that readers notice a change."""
@@ -120,28 +170,81 @@ class Database:
         """Release the file."""
         self.engine.dispose()
 
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        try:
+            with engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            # Not chained: the driver's own error can quote what was to be stored.
+            raise _failure(self.path, error) from None
+
+    def _prepare(self) -> None:
+        with self.read() as connection:
+            if inspect(connection).has_table(meta.name):
+                _check_version(connection, self.path)
+                return
+        with self.write() as connection:
+            metadata.create_all(connection)
+            counters = {"schema": SCHEMA_VERSION, "people": 0, "fingerprints": 0}
+            connection.execute(insert(meta), [{"name": name, "value": value} for name, value in counters.items()])
+
+    def _check_file(self) -> None:
+        # SQLite goes on writing to a file that was removed, and every decision would be lost unseen.
+        try:
+            same = _identity(self.path) == self._file
+        except OSError:
+            same = False
+        if not same:
+            raise RecordError(f"{self.path} was removed or replaced", advice="Put it back, or start again.")
+
+
+def checked_id(value: str, what: str) -> str:
+    """The value, when it can serve as an opaque id.
+
+    Raises:
+        RecordError: it is not 1 to 128 ASCII letters, digits and `. _ : / -`.
+    """
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise RecordError(
+            f"{what} must be 1 to 128 ASCII letters, digits, or . _ : / -",
+            advice="Use an opaque id, such as a case number; names belong into the label.",
+        )
+    return value
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
 
 def _engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_MS / 1000})
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_S}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _: Any) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", f"busy_timeout={_BUSY_MS}"):
+    def _connected(connection: Any, _: Any) -> None:
+        # The driver would begin transactions by guesswork; the next listener begins them where they start.
+        connection.isolation_level = None
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
 
+def _failure(path: Path, error: Exception) -> RecordError:
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return RecordError(f"{path.name}: {getattr(cause, 'sqlite_errorname', type(cause).__name__)}")
+
+
 def _check_version(connection: Connection, path: Path) -> None:
-    for name, value in (("schema", SCHEMA_VERSION), ("people", 0), ("fingerprints", 0)):
-        try:
-            with connection.begin_nested():
-                connection.execute(insert(meta).values(name=name, value=value))
-        except IntegrityError:
-            continue
-    found = connection.execute(select(meta.c.value).where(meta.c.name == "schema")).scalar_one()
-    if found > SCHEMA_VERSION:
+    found = connection.execute(select(meta.c.value).where(meta.c.name == "schema")).scalar_one_or_none()
+    if found is None or found > SCHEMA_VERSION:
         raise RecordError(
-            f"{path} was written by a newer version (schema {found}, this one knows {SCHEMA_VERSION})",
+            f"{path} was written by another version (schema {found}, this one knows {SCHEMA_VERSION})",
             advice="Update guardrail, or point GUARDRAIL_DATA_DIR at another folder.",
         )

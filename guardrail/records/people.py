@@ -6,17 +6,18 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import delete, insert, select, text
+from numpy.typing import ArrayLike, NDArray
+from sqlalchemy import delete, insert, select
 
 from guardrail.errors import RecordError
-from guardrail.records.database import Database, people
+from guardrail.records.database import Database, checked_id, people
 from guardrail.records.vault import Vault
 from guardrail.settings import Settings
 from guardrail.signals import FaceGallery
 from guardrail.verdict import new_id
 
 DIMENSIONS = 128
+MAX_TEMPLATES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,77 +31,95 @@ class Person:
 
 
 class PeopleStore:
-    """Face templates, AES-256-GCM encrypted with the person's id bound to them.
+    """Face templates and labels, AES-256-GCM encrypted with the person's id bound to them.
+
+    Args:
+        settings: where the data folder is.
 
     Raises:
         RecordError: the data folder or its keys cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._database = Database(settings)
         self._vault = Vault(settings)
+        self._database = Database(settings)
 
-    def enrol(self, vectors: NDArray[np.float32], *, person_id: str | None = None, label: str | None = None) -> str:
+    def enrol(self, vectors: ArrayLike, *, person_id: str | None = None, label: str | None = None) -> str:
         """Store templates of one person and return their id.
 
         Args:
-            vectors: (n, 128) or (128,), unit length is made here.
-            person_id: to be chosen by the caller; made up when None. An id that exists is replaced.
+            vectors: (n, 128) or (128,) float32, n from 1 to 64; they are brought to unit length here.
+            person_id: an opaque id; made up when None. Somebody enrolled under it is replaced.
             label: a name for the operator's eyes, encrypted too.
 
         Raises:
-            RecordError: wrong shape, not finite, or the store cannot be written.
+            RecordError: wrong shape, not finite, an id or label that cannot be stored, or the store cannot be written.
         """
-        rows = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        if rows.ndim != 2 or rows.shape[1] != DIMENSIONS or not np.isfinite(rows).all() or (lengths == 0).any():
-            raise RecordError(f"a template has {DIMENSIONS} finite numbers", advice="Enrol from a picture of the face.")
-        chosen = person_id or f"person-{new_id().lower()}"
-        sealed = self._vault.seal((rows / lengths).tobytes(), chosen)
-        name = self._vault.seal(label.encode(), chosen) if label else None
+        rows = _unit_rows(vectors)
+        chosen = f"person-{new_id().lower()}" if person_id is None else checked_id(person_id, "a person's id")
+        try:
+            name = None if label is None else self._vault.seal(label.encode(), chosen)
+        except UnicodeEncodeError:
+            raise RecordError("the label is not valid Unicode text", advice="Send the label as UTF-8.") from None
+        sealed = self._vault.seal(rows.tobytes(), chosen)
         row = {"id": chosen, "at": time.time(), "label": name, "templates": sealed, "number": len(rows)}
-        with self._database.begin() as connection:
-            connection.execute(delete(people).where(people.c.id == chosen))
+        with self._database.write() as connection:
+            replaced = connection.execute(delete(people).where(people.c.id == chosen)).rowcount
             connection.execute(insert(people).values(**row))
             self._database.bump(connection, "people")
+        if replaced:
+            self._database.scrub()
         return chosen
 
     def erase(self, person_id: str) -> bool:
-        """Remove a person so that their bytes are gone from the file; false when nobody has this id."""
-        with self._database.begin() as connection:
-            found = connection.execute(delete(people).where(people.c.id == person_id)).rowcount
-            self._database.bump(connection, "people")
-        with self._database.engine.connect() as connection:
-            connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-        return found > 0
+        """Remove a person so that their bytes are gone from every file; false when nobody has this id.
+
+        Raises:
+            RecordError: the store cannot be written, or is so busy that old bytes may linger: call it again.
+        """
+        with self._database.write() as connection:
+            found = connection.execute(delete(people).where(people.c.id == person_id)).rowcount > 0
+            if found:
+                self._database.bump(connection, "people")
+        self._database.scrub()
+        return found
 
     def list(self) -> list[Person]:
         """Everybody enrolled, oldest first.
 
         Raises:
-            RecordError: a label cannot be decrypted.
+            RecordError: the store cannot be read, or a label not be decrypted.
         """
-        with self._database.begin() as connection:
-            rows = connection.execute(select(people).order_by(people.c.at)).all()
+        with self._database.read() as connection:
+            rows = connection.execute(select(people).order_by(people.c.at, people.c.id)).all()
         return [
-            Person(row.id, self._vault.unseal(row.label, row.id).decode() if row.label else None, row.number, row.at)
+            Person(
+                row.id,
+                None if row.label is None else self._vault.unseal(row.label, row.id).decode(),
+                row.number,
+                row.at,
+            )
             for row in rows
         ]
 
     def version(self) -> int:
-        """Grows with every change."""
-        with self._database.begin() as connection:
+        """Grows with every change.
+
+        Raises:
+            RecordError: the store cannot be read.
+        """
+        with self._database.read() as connection:
             return self._database.version(connection, "people")
 
     def gallery(self) -> FaceGallery:
-        """Every template with its owner.
+        """Every template with its owner; the vectors are read-only.
 
         Raises:
-            RecordError: a template cannot be decrypted: a wrong key or a changed file.
+            RecordError: the store cannot be read, or a template not be decrypted: a wrong key or a changed file.
         """
-        with self._database.begin() as connection:
+        with self._database.read() as connection:
             version = self._database.version(connection, "people")
-            rows = connection.execute(select(people).order_by(people.c.at)).all()
+            rows = connection.execute(select(people).order_by(people.c.at, people.c.id)).all()
         ids: list[str] = []
         vectors = [np.zeros((0, DIMENSIONS), np.float32)]
         for row in rows:
@@ -109,8 +128,26 @@ class PeopleStore:
                 raise RecordError(f"the record of {row.id} has the wrong size", advice="Erase it and enrol again.")
             vectors.append(opened.reshape(-1, DIMENSIONS))
             ids += [row.id] * row.number
-        return FaceGallery(version, tuple(ids), np.concatenate(vectors))
+        together = np.concatenate(vectors)
+        together.flags.writeable = False
+        return FaceGallery(version, tuple(ids), together)
 
     def close(self) -> None:
         """Release the file."""
         self._database.close()
+
+
+def _unit_rows(vectors: ArrayLike) -> NDArray[np.float32]:
+    advice = "Enrol from pictures of the face, with guardrail.vision.faces.template."
+    try:
+        rows = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
+    except (TypeError, ValueError):
+        raise RecordError("face templates are numbers", advice=advice) from None
+    if rows.ndim != 2 or rows.shape[1] != DIMENSIONS or not 1 <= len(rows) <= MAX_TEMPLATES:
+        raise RecordError(f"face templates have the shape (1 to {MAX_TEMPLATES}, {DIMENSIONS})", advice=advice)
+    # In double precision, where the length of any finite float32 vector is finite too.
+    lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or (lengths == 0).any():
+        raise RecordError("face templates are finite and not zero", advice=advice)
+    unit: NDArray[np.float32] = (rows / lengths).astype(np.float32)
+    return unit
