@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -36,7 +36,7 @@ FACTS: Mapping[str, str] = {
 }
 
 MAX_LENGTH = 2_000
-_STRINGS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"")
+_MAX_INT_BITS = 1_024
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)+")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
 
@@ -47,14 +47,24 @@ class Condition:
 
     Attributes:
         source: as written.
+        names: declared signal names that occur, such as "sexual.nudity" or "prompt.sexual.undress".
         reads: signal names read at the rule's own stage.
         reads_earlier: (stage, signal name) pairs read from earlier stages.
     """
 
     source: str
+    names: frozenset[str]
     reads: frozenset[str]
     reads_earlier: frozenset[tuple[Stage, str]]
     compiled: Any
+
+    def touched(self, raised: Set[str], earlier: Set[tuple[Stage, str]]) -> bool:
+        """Whether a signal it reads is raised, at its own stage or an earlier one."""
+        return not (self.reads.isdisjoint(raised) and self.reads_earlier.isdisjoint(earlier))
+
+    def seen(self, raised: Set[str], earlier: Set[tuple[Stage, str]]) -> tuple[str, ...]:
+        """Names of the raised signals it reads, whatever their stage, sorted."""
+        return tuple(sorted(self.reads & raised | {name for _, name in self.reads_earlier & earlier}))
 
     def holds(self, values: Any) -> bool:
         """Evaluate over the activation from `bind`.
@@ -86,11 +96,13 @@ def compile_condition(source: str, *, file: str | None, line: int | None) -> Con
         raise _explained(str(error), file, line) from error
     if compiled.return_type() != cel.Type.BOOL:
         raise PolicyError("a condition must be true or false; compare the score: `>= 0.5`", file=file, line=line)
-    reads, earlier = _names(source)
-    return Condition(source, reads, earlier, compiled)
+    names = frozenset(_NAME.findall(source)) & _zeros().keys()
+    _check_names(source, names, file, line)
+    return Condition(source, names, *_reads(names), compiled)
 
 
 def bind(
+    names: Iterable[str],
     stage: Stage,
     signals: Iterable[Signal],
     prior: Mapping[Stage, Sequence[Signal]],
@@ -98,15 +110,16 @@ def bind(
     *,
     uploads: int | None = None,
 ) -> Any:
-    """A CEL activation with a value for every declared name.
+    """A CEL activation.
 
     Args:
+        names: signal names that get a value, 0.0 where nothing was raised.
         stage, signals: what was raised where.
         prior: signals of earlier stages.
         request: facts.
         uploads: stands for the number of the request's uploads when given.
     """
-    values: dict[str, Any] = dict(_zeros())
+    values: dict[str, Any] = dict.fromkeys(names, 0.0)
     _fill(values, "", signals)
     for earlier in EARLIER:
         if earlier in prior:
@@ -114,9 +127,17 @@ def bind(
     values["stage"] = stage.value
     values["request.operation"] = request.operation
     values["request.uploads"] = len(request.uploads) if uploads is None else uploads
-    values["request.tenant"] = request.tenant or ""
-    values["request.params"] = {name: str(value) for name, value in request.params.items()}
+    values["request.tenant"] = text_of(request.tenant or "")
+    values["request.params"] = {text_of(name): text_of(value) for name, value in request.params.items()}
     return _environment().Activation(values)
+
+
+def text_of(value: object) -> str:
+    """A caller's scalar as text that CEL can hold: lone surrogates replaced, whole numbers bounded."""
+    if isinstance(value, int) and value.bit_length() > _MAX_INT_BITS:
+        return "out of range"
+    text = str(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def closest(wrong: str, right: Iterable[str]) -> str | None:
@@ -134,7 +155,7 @@ def _fill(values: dict[str, Any], prefix: str, signals: Iterable[Signal]) -> Non
             names.append(_HISTORICAL if historical else _LIVING)
         for name in names:
             key = prefix + name
-            if signal.score > values[key]:
+            if signal.score > values.get(key, 1.0):
                 values[key] = float(signal.score)
 
 
@@ -144,23 +165,35 @@ def _zeros() -> Mapping[str, float]:
     return {prefix + name: 0.0 for prefix in prefixes for name in (*SIGNALS, *DERIVED)}
 
 
-@cache
-def _environment() -> Any:
+def _declared(names: Iterable[str]) -> Any:
     text = cel.Type.STRING
-    variables: dict[str, Any] = dict.fromkeys(_zeros(), cel.Type.DOUBLE)
+    variables: dict[str, Any] = dict.fromkeys(names, cel.Type.DOUBLE)
     variables |= {"stage": text, "request.operation": text, "request.tenant": text}
     variables |= {"request.uploads": cel.Type.INT, "request.params": cel.Type.Map(text, text)}
     return cel.NewEnv(variables=variables)
 
 
-def _names(source: str) -> tuple[frozenset[str], frozenset[tuple[Stage, str]]]:
+@cache
+def _environment() -> Any:
+    return _declared(_zeros())
+
+
+def _check_names(source: str, names: frozenset[str], file: str | None, line: int | None) -> None:
+    """Prove that no name was overlooked, or the rule would sleep while its signal is raised."""
+    try:
+        _declared(names).compile(source)
+    except RuntimeError as error:
+        raise PolicyError("write signal names in one piece, as `sexual.nudity`", file=file, line=line) from error
+
+
+def _reads(names: Iterable[str]) -> tuple[frozenset[str], frozenset[tuple[Stage, str]]]:
     reads: set[str] = set()
     earlier: set[tuple[Stage, str]] = set()
-    for name in _NAME.findall(_STRINGS.sub("''", source)):
+    for name in names:
         first, _, rest = name.partition(".")
-        if name in _zeros() and first in {stage.value for stage in EARLIER}:
+        if first in EARLIER:
             earlier.add((Stage(first), DERIVED.get(rest, rest)))
-        elif name in _zeros():
+        else:
             reads.add(DERIVED.get(name, name))
     return frozenset(reads), frozenset(earlier)
 

@@ -1,71 +1,110 @@
-"""Policy-written patterns and term lists over a request's prompts.
+"""Policy-written patterns over a request's prompts.
 
 Patterns run on RE2 (linear time) as one Set over all rules; a rule may ask for `engine: regex` for fuzzy matching,
-grapheme clusters and lookaround, and then runs under a timeout. Each text is matched as sent and as NFKC plus casefold.
+grapheme clusters and lookaround, and then runs under a timeout. Each text is matched as sent and as its folded form.
 """
 
 from __future__ import annotations
 
+import math
+import re
 import time
-import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ahocorasick_rs
 import re2
 import regex
 
 from guardrail.errors import PolicyError
 
-REGEX_TIMEOUT_S = 0.05
-MAX_LOAD_COST_S = 0.05
+REGEX_BUDGET_S = 0.05
+"""Seconds that all `engine: regex` patterns of one decision may take together."""
+LOAD_BUDGET_S = 0.05
+"""CPU seconds that one pattern may take over the hostile corpus when it loads."""
+SET_LOAD_BUDGET_S = 1.0
+"""CPU seconds that all RE2 patterns of a policy may take together over the longest hostile text."""
 MAX_PATTERN_LENGTH = 2_000
-MAX_PATTERNS = 5_000
-_CANARY = "\uf8ffguardrail-canary\uf8ff"
-_HOSTILE = ("a" * 4_000, "ab " * 1_300, "a" * 26 + "!", "\u00e9\u0430" * 2_000, "aaaa bbbb " * 400, "((((" * 1_000)
+MAX_PATTERNS = 2_000
+SET_SIZE = 64
+MAX_FUZZY = 100
+MAX_REPEATS = 10_000
+"""Product of every number in braces; the `regex` engine writes repeats out when it compiles."""
+LONGEST_TEXT = 32_000
+_HOSTILE = ("a" * 4_000, "ab " * 1_300, "\u00e9\u0430" * 2_000, "aaaa bbbb " * 400, "((((" * 1_000, " " * 4_000)
+
+_WORD = r"\pL\pM\pN_"
+# What may stand beside a word: ASCII and common punctuation, symbols, and scripts without spaces between words. Naming
+# these ranges instead of "no letter" keeps the automaton a tenth of the size.
+_EDGE = (
+    r"\x00-/:-@\[-^`{-\x{A9}\x{AB}-\x{B4}\x{B6}-\x{B9}\x{BB}-\x{BF}\x{D7}\x{F7}\x{60C}\x{61B}\x{61F}\x{6D4}\x{964}\x{965}"
+    r"\x{E00}-\x{EFF}\x{2000}-\x{2BFF}\x{2E00}-\x{D7FF}\x{E000}-\x{FE6F}\x{FF00}-\x{FF0F}\x{FF1A}-\x{FF20}"
+    r"\x{FF3B}-\x{FF40}\x{FF5B}-\x{FFFF}\x{1F000}-\x{3FFFF}"
+)
+_EDGE_BEFORE, _EDGE_AFTER = rf"(?:^|[{_EDGE}])", rf"(?:$|[{_EDGE}])"
+_OUTSIDE = {r"\w": f"[{_WORD}]", r"\W": f"[^{_WORD}]", r"\d": r"\p{Nd}", r"\D": r"\P{Nd}"}
+_INSIDE = {r"\w": _WORD, r"\d": r"\p{Nd}", r"\D": r"\P{Nd}"}
+_WORDS = re.compile(r"[^\W_]+")
+_FLAGS = re.compile(r"\(\?[imsU]+\)")
+_PIECE = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.|\[\^?\]?|.", re.DOTALL)
+_IN_BRACKETS = re.compile(r"\\.|\[:\^?[a-z]+:\]|.", re.DOTALL)
+_COUNTS = re.compile(r"\{[^{}]*\}")
 
 
 class PatternTimeoutError(Exception):
-    """A pattern of the `regex` engine did not finish in time."""
+    """A text could not be matched in time, or the matcher gave up."""
 
 
 class PatternSet:
-    """Every RE2 pattern of a policy, matched in one pass.
+    """Every RE2 pattern of a policy, matched in a few passes.
 
-    A pattern of our own that must match an appended sentinel proves on each use that the set still works.
+    One pass over n patterns that all match costs n squared, so they are split into sets of `SET_SIZE`. A pattern that
+    matches every text is added to each: an answer without it means that RE2 ran out of memory, not that nothing
+    matched.
 
     Args:
-        patterns: RE2 syntax; positions in this sequence are the answer's.
+        patterns: from `compile_re2`; positions in this sequence are the answer's.
 
     Raises:
-        PolicyError: they do not fit into the set's memory together.
+        PolicyError: together they need too much memory, or too much time on hostile text.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._count = len(patterns)
-        options = re2.Options()
-        options.max_mem = 256 << 20
-        self._set = re2.Set.SearchSet(options)
-        for pattern in patterns:
-            self._set.Add(pattern)
-        self._set.Add(_CANARY)
+        parts = [patterns[start : start + SET_SIZE] for start in range(0, len(patterns), SET_SIZE)]
         try:
-            self._set.Compile()
-        except Exception as error:
+            self._sets = [(_set(part), len(part)) for part in parts]
+            self._check_cost(patterns)
+        except (re2.error, PatternTimeoutError) as error:
             raise PolicyError("the patterns of this policy need too much memory together") from error
 
-    def matches(self, text: str) -> set[int]:
+    def matches(self, text: str) -> frozenset[int]:
         """Positions of the patterns that occur in `text`.
 
         Raises:
-            PatternTimeoutError: the set did not find its own sentinel, so its answer cannot be trusted.
+            PatternTimeoutError: a set ran out of memory, so its answer cannot be trusted.
         """
-        found = set(self._set.Match(text + _CANARY) or ())
-        if self._count not in found:
-            raise PatternTimeoutError
-        found.discard(self._count)
-        return found
+        found: set[int] = set()
+        for part, (matcher, size) in enumerate(self._sets):
+            hits = matcher.Match(text) or ()
+            if size not in hits:
+                raise PatternTimeoutError
+            found.update(part * SET_SIZE + place for place in hits if place != size)
+        return frozenset(found)
+
+    def _check_cost(self, patterns: Sequence[str]) -> None:
+        words = " ".join(word for pattern in patterns for word in _WORDS.findall(pattern))
+        begun = time.thread_time()
+        for text in (*_HOSTILE, words or " "):
+            self.matches((text * (LONGEST_TEXT // len(text) + 1))[:LONGEST_TEXT])
+        if time.thread_time() - begun > SET_LOAD_BUDGET_S:
+            raise PolicyError("the patterns of this policy are too slow together on long text")
+
+
+@dataclass(slots=True)
+class Budget:
+    """Seconds left for the patterns of one decision."""
+
+    left: float = REGEX_BUDGET_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,59 +113,39 @@ class FuzzyPattern:
 
     compiled: Any
 
-    def matches(self, text: str) -> bool:
-        """Whether it occurs in `text`.
+    def matches(self, text: str, budget: Budget) -> bool:
+        """Whether it occurs in `text`; takes its time from `budget`.
 
         Raises:
-            PatternTimeoutError: it took longer than 50 ms.
+            PatternTimeoutError: the budget is used up.
         """
+        if budget.left <= 0:
+            raise PatternTimeoutError
+        begun = time.perf_counter()
         try:
-            return self.compiled.search(text, timeout=REGEX_TIMEOUT_S) is not None
+            return self.compiled.search(text, timeout=budget.left) is not None
         except TimeoutError as error:
             raise PatternTimeoutError from error
+        finally:
+            budget.left -= time.perf_counter() - begun
 
 
-class TermList:
-    """Words and phrases, found on word boundaries whatever their case and width."""
-
-    def __init__(self, terms: Iterable[str]) -> None:
-        self._terms = [folded for folded in (fold(term.strip()) for term in terms) if folded]
-        self._automaton = ahocorasick_rs.AhoCorasick(self._terms)
-
-    def occurs(self, folded: str) -> bool:
-        """Whether a term stands in `folded`, a text from `fold`, as whole words."""
-        return any(
-            not (_wordy(folded, start - 1) and _wordy(folded, start))
-            and not (_wordy(folded, end - 1) and _wordy(folded, end))
-            for _, start, end in self._automaton.find_matches_as_indexes(folded, overlapping=True)
-        )
-
-
-def fold(text: str) -> str:
-    """NFKC plus casefold, lone surrogates replaced."""
-    clean = text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-    return unicodedata.normalize("NFKC", clean).casefold()
-
-
-def readings(text: str) -> tuple[str, ...]:
-    """The texts a pattern is matched against."""
-    clean = text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-    folded = fold(clean)
-    return (clean,) if folded == clean else (clean, folded)
-
-
-def check_re2(pattern: str, *, file: str | None, line: int | None) -> None:
-    """Refuse a pattern that RE2 cannot run, or that is slow on hostile text.
+def compile_re2(pattern: str, *, file: str | None, line: int | None) -> str:
+    r"""The pattern as RE2 is to run it, with `\b`, `\w` and `\d` meaning Unicode letters, marks and digits.
 
     Raises:
-        PolicyError: with the reason; lookaround and backreferences are pointed to `engine: regex`.
+        PolicyError: it does not compile, needs more than 8 MB, or is slow on hostile text.
     """
     _check_length(pattern, file, line)
+    try:
+        rewritten = "".join(_unicode(pattern))
+    except ValueError as error:
+        raise PolicyError(str(error), file=file, line=line) from error
     options = re2.Options()
     options.log_errors = False
     options.max_mem = 8 << 20
     try:
-        compiled = re2.compile(pattern, options)
+        compiled = re2.compile(rewritten, options)
     except re2.error as error:
         problem = error.args[0].decode() if isinstance(error.args[0], bytes) else str(error.args[0])
         raise PolicyError(
@@ -135,39 +154,79 @@ def check_re2(pattern: str, *, file: str | None, line: int | None) -> None:
             line=line,
             advice="RE2 has no lookaround and no backreferences; `engine: regex` has, under a timeout.",
         ) from error
-    for text in _HOSTILE:
-        begun = time.perf_counter()
+    begun = time.thread_time()
+    for text in hostile(pattern):
         compiled.search(text)
-        if time.perf_counter() - begun > MAX_LOAD_COST_S:
-            raise PolicyError("the pattern is too slow on long text", file=file, line=line)
+    if time.thread_time() - begun > LOAD_BUDGET_S:
+        raise PolicyError("the pattern is too slow on long text", file=file, line=line)
+    return rewritten
 
 
 def compile_fuzzy(pattern: str, *, file: str | None, line: int | None) -> FuzzyPattern:
     """Compile a pattern of the `regex` engine.
 
     Raises:
-        PolicyError: it does not compile, or runs into its timeout on hostile text already.
+        PolicyError: it does not compile, or uses up its time on hostile text already.
     """
     _check_length(pattern, file, line)
+    counts = [int(number[:6]) for braces in _COUNTS.findall(pattern) for number in re.findall("[0-9]+", braces)]
+    if math.prod(max(count, 1) for count in counts) > MAX_REPEATS:
+        raise PolicyError("the pattern's counted repeats are too large together", file=file, line=line)
     try:
         compiled = FuzzyPattern(regex.compile(pattern, regex.VERSION1))
-    except (regex.error, RecursionError, OverflowError, ValueError) as error:
+    except (regex.error, RecursionError, OverflowError, ValueError, MemoryError) as error:
         raise PolicyError(f"the pattern does not compile: {error}", file=file, line=line) from error
+    budget = Budget(LOAD_BUDGET_S)
     try:
-        for text in _HOSTILE:
-            compiled.matches(text)
+        for text in hostile(pattern):
+            compiled.matches(text, budget)
     except PatternTimeoutError as error:
         raise PolicyError("the pattern is too slow on long text", file=file, line=line) from error
     return compiled
 
 
+def _set(patterns: Sequence[str]) -> Any:
+    options = re2.Options()
+    options.max_mem = 64 << 20
+    options.log_errors = False
+    made = re2.Set.SearchSet(options)
+    for pattern in (*patterns, ""):
+        made.Add(pattern)
+    made.Compile()
+    return made
+
+
+def hostile(pattern: str) -> Iterator[str]:
+    """Long texts that make a backtracking matcher work: common ones, and ones from the pattern's own letters."""
+    yield from _HOSTILE
+    words = _WORDS.findall(pattern)[:8]
+    for letter in sorted(set("".join(words)))[:12]:
+        yield letter * 2_000 + "!"
+    for joint in ("", " "):
+        text = joint.join(words)
+        if text:
+            yield (text + joint) * (2_000 // len(text)) + "!"
+
+
+def _unicode(pattern: str) -> Iterator[str]:
+    flags = _FLAGS.match(pattern)
+    first, position, inside = flags.end() if flags else 0, 0, False
+    while found := (_IN_BRACKETS if inside else _PIECE).match(pattern, position):
+        piece, begun, position = found.group(), position, found.end()
+        if inside:
+            if piece == r"\W":
+                raise ValueError(r"write [^\w] instead of \W between brackets")
+            yield _INSIDE.get(piece, piece)
+            inside = piece != "]"
+        elif piece in (r"\b", r"\B"):
+            if piece == r"\B" or (begun != first and position != len(pattern)):
+                raise ValueError(rf"RE2 knows {piece} for ASCII only: put \b first or last, or use `engine: regex`")
+            yield _EDGE_BEFORE if begun == first else _EDGE_AFTER
+        else:
+            yield _OUTSIDE.get(piece, piece)
+            inside = piece[0] == "["
+
+
 def _check_length(pattern: str, file: str | None, line: int | None) -> None:
     if len(pattern) > MAX_PATTERN_LENGTH:
         raise PolicyError(f"a pattern may have {MAX_PATTERN_LENGTH} characters", file=file, line=line)
-
-
-def _wordy(text: str, position: int) -> bool:
-    if not 0 <= position < len(text):
-        return False
-    letter = text[position]
-    return letter.isalnum() or letter == "_"

@@ -8,20 +8,32 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal
 
-from guardrail.policy.expression import Condition, bind
-from guardrail.policy.patterns import FuzzyPattern, PatternSet, PatternTimeoutError, TermList, fold, readings
-from guardrail.policy.schema import RuleSpec
+from guardrail.policy.expression import Condition, bind, text_of
+from guardrail.policy.layers import Relaxed
+from guardrail.policy.patterns import FuzzyPattern, PatternSet, PatternTimeoutError
+from guardrail.policy.texts import TermList, Texts
 from guardrail.signals import Coverage, GenerationRequest, Signal
 from guardrail.taxonomy import Stage
 from guardrail.verdict import Action, Decision, PolicyRef, Reason
 
 Prior = Mapping[Stage, Sequence[Signal]]
-_IDLE_CACHE = 4_096
+_Facts = tuple[str, int, str | None, tuple[tuple[str, str], ...]]
+_IDLE_CACHE = 1_024
+_MAX_CACHED_CHARS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One compiled rule. `patterns` are positions in the policy's `PatternSet`."""
+    """One compiled rule.
+
+    Attributes:
+        condition: its `when`, or None.
+        patterns: positions in the policy's `PatternSet`, any of which may match.
+        fuzzy: patterns of the `regex` engine, any of which may match.
+        terms: its list, or None.
+        floor: whether it is part of the floor.
+        source, line: where it is written.
+    """
 
     id: str
     stages: frozenset[Stage]
@@ -31,22 +43,17 @@ class Rule:
     mode: str
     rollout: int
     condition: Condition | None
-    patterns: frozenset[int]
-    fuzzy: tuple[FuzzyPattern, ...]
-    terms: TermList | None
-    spec: RuleSpec
+    patterns: frozenset[int] = frozenset()
+    fuzzy: tuple[FuzzyPattern, ...] = ()
+    terms: TermList | None = None
     floor: bool = False
     source: str = ""
+    line: int | None = None
 
     @property
     def textual(self) -> bool:
         """Whether the rule looks at the prompt's text itself."""
         return bool(self.patterns or self.fuzzy or self.terms)
-
-    @property
-    def reads(self) -> frozenset[str]:
-        """Signals of the rule's own stage."""
-        return self.condition.reads if self.condition else frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +65,8 @@ class Policy:
         rules: the floor's first.
         on_error: what a failure of the guard gives: hold or block.
         on_partial: "drop" the bad pictures of an answer, or "refuse" the lot.
+        requires: detectors that must have inspected, by stage.
+        relaxed: inherited rules that were loosened, with the reason.
     """
 
     ref: PolicyRef
@@ -66,13 +75,22 @@ class Policy:
     on_error: Action
     on_partial: Literal["drop", "refuse"]
     requires: Mapping[Stage, frozenset[str]]
-    relaxed: Mapping[str, str] = field(default_factory=dict)
+    relaxed: tuple[Relaxed, ...] = ()
     _by_stage: Mapping[Stage, tuple[Rule, ...]] = field(init=False, repr=False)
+    _names: Mapping[Stage, frozenset[str]] = field(init=False, repr=False)
+    _reads_facts: bool = field(init=False, repr=False)
     _idle: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         by_stage = {stage: tuple(rule for rule in self.rules if stage in rule.stages) for stage in Stage}
+        names = {
+            stage: frozenset(name for rule in rules if rule.condition for name in rule.condition.names)
+            for stage, rules in by_stage.items()
+        }
+        sources = [rule.condition.source for rule in self.rules if rule.condition]
         object.__setattr__(self, "_by_stage", by_stage)
+        object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_reads_facts", any("tenant" in text or "params" in text for text in sources))
         object.__setattr__(self, "_idle", lru_cache(maxsize=_IDLE_CACHE)(self._idle_rules))
 
     def signals_used(self, stage: Stage) -> frozenset[str]:
@@ -112,51 +130,63 @@ class Policy:
 
         Pure: the same arguments give the same decision.
         """
+        prior = prior or {}
         raised = {signal.name for signal in signals if signal.score > 0.0}
-        facts = _facts(request)
+        earlier = {(when, signal.name) for when, items in prior.items() for signal in items if signal.score > 0.0}
+        idle = self._idle_for(stage, request)
+        texts: Texts | None = None
         values: Any = None
-        idle = None if prior else self._idle(stage, facts)
         reasons: list[Reason] = []
-        texts: _Texts | None = None
         for rule in self._by_stage[stage]:
+            condition = rule.condition
             try:
-                if rule.condition is not None:
-                    if idle is not None and not (rule.condition.reads & raised):
-                        holds = rule.id in idle
+                if condition is not None:
+                    if idle is None or condition.touched(raised, earlier):
+                        values = values or bind(self._names[stage], stage, signals, prior, request)
+                        holds = condition.holds(values)
                     else:
-                        values = bind(stage, signals, prior or {}, request) if values is None else values
-                        holds = rule.condition.holds(values)
+                        holds = rule.id in idle
                     if not holds:
                         continue
                 if rule.textual:
-                    texts = texts or _Texts(request, self.pattern_set)
-                    if not texts.matched(rule):
+                    texts = texts or Texts(request, self.pattern_set)
+                    if not _matched(rule, texts):
                         continue
             except (ValueError, PatternTimeoutError):
-                reasons.append(Reason(rule.id, self.on_error, "the rule could not be evaluated", mode="fault"))
+                reasons.append(_unevaluated(rule, self.on_error))
                 continue
-            reasons.append(_reason(rule, raised, subject))
+            reasons.append(_reason(rule, raised, earlier, subject))
         reasons += self._uninspected(stage, request, coverage)
         acting = [reason.action for reason in reasons if reason.mode != "shadow"]
         action = max(acting, key=lambda item: item.severity, default=Action.ALLOW)
         return Decision(action, tuple(reasons), self.ref)
 
-    def _idle_rules(self, stage: Stage, facts: tuple[Any, ...]) -> frozenset[str] | None:
+    def _idle_for(self, stage: Stage, request: GenerationRequest) -> frozenset[str] | None:
+        facts = _facts(request) if self._reads_facts else (request.operation, len(request.uploads), None, ())
+        size = len(facts[0]) + len(facts[2] or "") + sum(len(name) + len(value) for name, value in facts[3])
+        found: frozenset[str] | None = (
+            self._idle(stage, facts) if size <= _MAX_CACHED_CHARS else self._idle_rules(stage, facts)
+        )
+        return found
+
+    def _idle_rules(self, stage: Stage, facts: _Facts) -> frozenset[str] | None:
         """Rules whose condition holds although nothing is raised; depends on the request's facts alone.
 
         None when one of them fails to evaluate, so that each is then evaluated and the failure closes the verdict.
         """
         operation, uploads, tenant, params = facts
         blank = GenerationRequest(operation=operation, tenant=tenant, params=dict(params))
-        values = bind(stage, (), {}, blank, uploads=uploads)
-        conditional = [rule for rule in self._by_stage[stage] if rule.condition is not None]
+        values = bind(self._names[stage], stage, (), {}, blank, uploads=uploads)
         try:
-            return frozenset(rule.id for rule in conditional if rule.condition and rule.condition.holds(values))
+            return frozenset(
+                rule.id for rule in self._by_stage[stage] if rule.condition and rule.condition.holds(values)
+            )
         except ValueError:
             return None
 
     def _uninspected(self, stage: Stage, request: GenerationRequest, coverage: Coverage | None) -> list[Reason]:
-        if coverage is None or (stage is Stage.PROMPT and not request.prompts):
+        empty = (stage is Stage.PROMPT and not request.prompts) or (stage is Stage.INPUT and not request.uploads)
+        if coverage is None or empty:
             return []
         looked = {item.partition(":")[0] for item in coverage.inspected}
         return [
@@ -165,40 +195,31 @@ class Policy:
         ]
 
 
-class _Texts:
-    """The prompts of a request, matched against the pattern set once."""
-
-    def __init__(self, request: GenerationRequest, patterns: PatternSet) -> None:
-        self._plain = [reading for prompt in request.prompts for reading in readings(prompt.text)]
-        self._folded = [fold(prompt.text) for prompt in request.prompts]
-        self._patterns = patterns
-        self._hits: set[int] | None = None
-
-    def matched(self, rule: Rule) -> bool:
-        """Whether the rule's list and patterns, as far as it has them, occur."""
-        if rule.terms is not None and not any(rule.terms.occurs(text) for text in self._folded):
-            return False
-        if rule.patterns:
-            if self._hits is None:
-                self._hits = (
-                    set().union(*(self._patterns.matches(text) for text in self._plain)) if self._plain else set()
-                )
-            return not self._hits.isdisjoint(rule.patterns)
-        if rule.fuzzy:
-            return any(pattern.matches(text) for pattern in rule.fuzzy for text in self._plain)
-        return True
+def _matched(rule: Rule, texts: Texts) -> bool:
+    """Whether the rule's list and patterns, as far as it has them, occur."""
+    if rule.terms is not None and not texts.holds_term(rule.terms):
+        return False
+    if rule.patterns:
+        return not texts.hits.isdisjoint(rule.patterns)
+    return not rule.fuzzy or texts.holds_fuzzy(rule.fuzzy, acting=rule.mode == "enforce")
 
 
-def _facts(request: GenerationRequest) -> tuple[Any, ...]:
-    params = tuple(sorted((name, str(value)) for name, value in request.params.items()))
+def _facts(request: GenerationRequest) -> _Facts:
+    params = tuple(sorted((name, text_of(value)) for name, value in request.params.items()))
     return request.operation, len(request.uploads), request.tenant, params
 
 
-def _reason(rule: Rule, raised: set[str], subject: str) -> Reason:
+def _reason(rule: Rule, raised: set[str], earlier: set[tuple[Stage, str]], subject: str) -> Reason:
     mode = rule.mode
     if mode == "enforce" and rule.rollout < 100 and _drawn(rule.id, subject) >= rule.rollout:
         mode = "shadow"
-    return Reason(rule.id, rule.action, rule.message, tuple(sorted(rule.reads & raised)), mode)
+    seen = rule.condition.seen(raised, earlier) if rule.condition else ()
+    return Reason(rule.id, rule.action, rule.message, seen, mode)
+
+
+def _unevaluated(rule: Rule, on_error: Action) -> Reason:
+    mode = "fault" if rule.mode == "enforce" else rule.mode
+    return Reason(rule.id, on_error, "the rule could not be evaluated", mode=mode)
 
 
 def _drawn(rule: str, subject: str) -> int:

@@ -16,7 +16,7 @@ class _Strict(BaseModel):
 
 
 class ListSpec(_Strict):
-    """A list of terms: inline, or the first column of a CSV file beside the policy."""
+    """A list of terms: inline, the first column of a CSV file beside the policy, or both."""
 
     terms: list[str] = Field(default_factory=list, description="words or phrases, matched on word boundaries")
     file: str | None = Field(None, description="CSV file, relative to the policy file; its first column is read")
@@ -38,7 +38,7 @@ class RuleSpec(_Strict):
     message: str = Field(min_length=1, max_length=300, description="why, in words for a reviewer")
     severity: Literal["low", "medium", "high", "critical"] = Field("medium", description="for reports only")
     mode: Literal["enforce", "shadow"] = Field("enforce", description="shadow: evaluated and recorded, does not act")
-    rollout: int = Field(100, ge=0, le=100, description="percent of subjects the rule acts on")
+    rollout: int = Field(100, ge=0, le=100, strict=True, description="percent of subjects the rule acts on")
 
 
 class RelaxSpec(_Strict):
@@ -60,7 +60,7 @@ class TestRequest(_Strict):
     """Request facts of a policy test."""
 
     operation: str = Field("generate", description="generate, edit, variation or moderate")
-    uploads: int = Field(0, ge=0, le=20, description="number of uploaded pictures")
+    uploads: int = Field(0, ge=0, le=20, strict=True, description="number of uploaded pictures")
     tenant: str = Field("", description="tenant name")
     prompt: str = Field("", description="text for pattern and list rules")
     params: dict[str, str] = Field(default_factory=dict, description="other request fields")
@@ -88,7 +88,9 @@ class PolicyFile(_Strict):
     description: str = Field("", description="what the policy is for")
     extends: str | list[str] = Field(default_factory=list, description="shipped names or relative paths")
     lists: dict[Identifier, ListSpec] = Field(default_factory=dict, description="named lists of terms")
-    rules: list[RuleSpec] = Field(default_factory=list, description="rules; all are looked at, the gravest wins")
+    rules: list[RuleSpec] = Field(
+        default_factory=list, max_length=2_000, description="all are looked at; the gravest wins"
+    )
     relax: list[RelaxSpec] = Field(default_factory=list, description="inherited rules that this policy loosens")
     require: RequireSpec = Field(default_factory=RequireSpec, description="detectors that must have inspected")
     on_error: Literal["hold", "block"] | None = Field(None, description="what a failure of the guard gives")

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from guardrail.errors import DetectionError, PolicyError
-from guardrail.policy.load import load_policy, parse, read_file
+from guardrail.policy.load import load_policy
 from guardrail.policy.policy import Policy
 from guardrail.policy.schema import PolicyFile, SuiteFile, TestSpec
+from guardrail.policy.source import parse, read_file
 from guardrail.policy.tree import Document
 from guardrail.signals import Evidence, GenerationRequest, Picture, Prompt, Signal
 from guardrail.taxonomy import Stage, nearest
