@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import signal
 import socket
 import sys
 from typing import Any
@@ -13,6 +14,7 @@ import uvicorn
 
 from guardrail.errors import ConfigurationError
 from guardrail.guard import Guard
+from guardrail.inference.store import load_runtime
 from guardrail.settings import load_settings
 from guardrail.sidecar import create_app
 from guardrail.sidecar.upstream import base_url
@@ -48,6 +50,8 @@ def command(
     base_url(settings.server.upstream)
     with Guard.from_policy(settings.policy, settings=settings) as guard:
         app = create_app(guard, settings, dialect=dialect)
+        _need_models(guard)
+        _leave_orderly()
         keep_freed_memory()
         with _listen(settings.server.host, settings.server.port) as listener:
             _log_to_stderr()
@@ -66,6 +70,21 @@ def command(
                     timeout_graceful_shutdown=DRAIN_SECONDS,
                 )
             ).run(sockets=[listener])
+
+
+def _need_models(guard: Guard) -> None:
+    """Fail now, not at the first request, when a detector that the policy needs has no runtime or no weights."""
+    needed = {name for detector in guard.active_detectors() for name in detector.models}
+    if needed:
+        load_runtime()
+    for name in sorted(needed):
+        guard.models.file(name)
+
+
+def _leave_orderly() -> None:
+    """uvicorn raises a signal to stop once more after it has stopped; that must not skip closing the guard."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
 
 
 def keep_freed_memory() -> None:

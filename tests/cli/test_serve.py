@@ -71,7 +71,11 @@ def test_serve_answers_logs_one_line_and_stops(tmp_path: Path, upstream: str) ->
 
 def _fails(folder: Path, *arguments: str, **environment: str) -> str:
     process = _serve(folder, *arguments, **environment)
-    _, said = process.communicate(timeout=60)
+    try:
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 2, said
     assert "Traceback" not in said
     return said
