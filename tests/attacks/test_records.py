@@ -94,16 +94,6 @@ def test_an_erasure_that_a_long_reader_delays_says_so(settings: Settings, monkey
     store.close()
 
 
-def test_errors_quote_neither_labels_nor_templates(settings: Settings) -> None:
-    store = PeopleStore(settings)
-    with store._database.write() as connection:
-        connection.exec_driver_sql("drop table people")
-    with pytest.raises(RecordError) as caught:
-        store.enrol(templates(1), person_id="p", label="label-marker")
-    assert (caught.value.__cause__, "label-marker" in caught.value.diagnostics()) == (None, False)
-    store.close()
-
-
 def test_a_full_disk_closes_the_log_and_space_opens_it_again(settings: Settings) -> None:
     code = """
 import resource, signal

@@ -64,6 +64,19 @@ def child(code: str, settings: Settings) -> subprocess.Popen[str]:
     )
 
 
+def together(code: str, settings: Settings, count: int, *, imports: str) -> list[str]:
+    """What each of `count` processes prints that run `code` at the same moment, after their imports."""
+    children = [child(f"{imports}\nprint('ready', flush=True)\ninput()\n{code}", settings) for _ in range(count)]
+    for process in children:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in children:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    return [process.communicate(timeout=60)[0].strip() for process in children]
+
+
 def wait_until(true: Callable[[], bool], seconds: float = 10.0) -> None:
     """Return as soon as `true()`; fail the test when that takes too long."""
     until = time.monotonic() + seconds

@@ -3,11 +3,13 @@ import stat
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from guardrail.errors import RecordError
+from guardrail.records import database
 from guardrail.records.database import FILE_NAME, SCHEMA_VERSION, Database, checked_id, people
 from guardrail.settings import Settings
-from tests.records.parts import child
+from tests.records.parts import together
 
 
 def _rows(settings: Settings, query: str) -> list[tuple[object, ...]]:
@@ -94,14 +96,17 @@ def test_nothing_is_written_to_a_file_that_was_removed(settings: Settings, tmp_p
 
 
 def test_processes_that_start_at_once_make_one_file(settings: Settings) -> None:
-    code = "from guardrail.records.database import Database\ninput()\nDatabase(settings).close()\nprint('made')"
-    children = [child(code, settings) for _ in range(4)]
-    for process in children:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    assert [process.communicate(timeout=60)[0].strip() for process in children] == ["made"] * 4
+    imports = "from guardrail.records.database import Database"
+    assert together("Database(settings).close()\nprint('made')", settings, 4, imports=imports) == ["made"] * 4
     assert _rows(settings, "select count(*) from meta") == [(3,)]
+
+
+def test_a_start_that_never_ends_elsewhere_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "_BUSY_S", 0.1)
+    settings.data_dir.mkdir()
+    with FileLock(settings.data_dir / ".starting.lock"), pytest.raises(RecordError, match="another process"):
+        Database(settings)
+    Database(settings).close()
 
 
 def test_an_id_is_opaque() -> None:

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -107,13 +105,23 @@ def test_with_another_key_nothing_opens_but_erasing_works(settings: Settings, ke
     store.close()
 
 
-def test_templates_of_one_person_do_not_open_as_another_s(settings: Settings, tmp_path: Path) -> None:
+def test_templates_of_one_person_do_not_open_as_another_s(settings: Settings) -> None:
     store = PeopleStore(settings)
     store.enrol(templates(1), person_id="first")
     store.enrol(templates(2), person_id="second")
     with store._database.write() as connection:
         connection.exec_driver_sql("update people set templates = (select templates from people where id = 'first')")
     with pytest.raises(RecordError, match="record of second cannot be decrypted"):
+        store.gallery()
+    store.close()
+
+
+def test_a_record_of_the_wrong_size_is_refused(settings: Settings) -> None:
+    store = PeopleStore(settings)
+    store.enrol(templates(1), person_id="p")
+    with store._database.write() as connection:
+        connection.exec_driver_sql("update people set number = 2")
+    with pytest.raises(RecordError, match="wrong size"):
         store.gallery()
     store.close()
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from guardrail.errors import RecordError
 from guardrail.records import Vault
+from guardrail.records.vault import _make_key
 from guardrail.settings import Settings, load_settings
-from tests.records.parts import child
+from tests.records.parts import together
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +85,15 @@ def test_a_data_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 
 def test_processes_that_start_at_once_share_their_keys(settings: Settings) -> None:
-    code = "from guardrail.records import Vault\ninput()\nprint(Vault(settings).digest(b'x'))"
-    children = [child(code, settings) for _ in range(3)]
-    for process in children:
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-    digests = {process.communicate(timeout=60)[0].strip() for process in children}
-    assert digests == {Vault(settings).digest(b"x")}
+    imports = "from guardrail.records import Vault"
+    digests = together("print(Vault(settings).digest(b'x'))", settings, 3, imports=imports)
+    assert set(digests) == {Vault(settings).digest(b"x")}
     assert sorted(file.name for file in (settings.data_dir / "keys").iterdir()) == ["digest.key", "templates.key"]
+
+
+def test_who_comes_second_takes_the_key_that_is_there(tmp_path: Path) -> None:
+    _make_key(tmp_path / "a.key")
+    first = (tmp_path / "a.key").read_bytes()
+    _make_key(tmp_path / "a.key")
+    assert (tmp_path / "a.key").read_bytes() == first
+    assert [file.name for file in tmp_path.iterdir()] == ["a.key"]
