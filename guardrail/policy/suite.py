@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from guardrail.errors import DetectionError, PolicyError
 from guardrail.policy.load import load_policy
 from guardrail.policy.policy import Policy
 from guardrail.policy.schema import PolicyFile, SuiteFile, TestSpec
-from guardrail.policy.source import parse, read_file
+from guardrail.policy.source import locate, parse, read_file
 from guardrail.policy.tree import Document
 from guardrail.signals import Evidence, GenerationRequest, Picture, Prompt, Signal
 from guardrail.taxonomy import Stage, nearest
@@ -37,6 +38,10 @@ class SuiteReport:
     passed: int
     failures: tuple[Failure, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self)
+
 
 def run_suite(path: Path) -> SuiteReport:
     """Run the tests of a policy file, or of a file of tests that names its policy.
@@ -48,8 +53,7 @@ def run_suite(path: Path) -> SuiteReport:
     data = document.data
     if isinstance(data, dict) and "policy" in data:
         suite = parse(SuiteFile, document)
-        named: str | Path = path.parent / suite.policy if suite.policy.endswith((".yaml", ".yml")) else suite.policy
-        policy, tests = load_policy(named), suite.tests
+        policy, tests = load_policy(locate(suite.policy, path, document.line(("policy",)))), suite.tests
     else:
         policy, tests = load_policy(path), parse(PolicyFile, document).tests
     if not tests:
@@ -71,6 +75,8 @@ def _run(policy: Policy, test: TestSpec, document: Document, line: int | None) -
         params=MappingProxyType(dict(facts.params)),
         tenant=facts.tenant or None,
     )
+    for name in test.evidence.keys() - test.signals.keys():
+        raise PolicyError(f"evidence for {name!r:.60}, which the test does not raise", file=document.file, line=line)
     try:
         signals = _signals(test.signals, test.evidence)
         prior = {Stage(stage): _signals(scores, {}) for stage, scores in test.prior.items()}
