@@ -1,1 +1,1 @@
-
+"""The in-process faces of the guard."""

@@ -16,7 +16,7 @@ from guardrail.sidecar import replies
 from guardrail.sidecar.carried import holds_picture, walk
 from guardrail.sidecar.gate import Released, ReleaseGate
 from guardrail.sidecar.metrics import Metrics
-from guardrail.sidecar.upstream import Upstream, UpstreamAnswer
+from guardrail.sidecar.upstream import UpstreamAnswer
 from guardrail.sidecar.wire import Note, Reply
 from guardrail.signals import GenerationRequest, Picture, Prompt
 from guardrail.verdict import Verdict
@@ -40,6 +40,16 @@ class Job:
     path: str
     body: bytes
     content_type: str
+
+
+class Generator(Protocol):
+    """What pictures come from: `guardrail.sidecar.upstream.Upstream`, or an app in this process."""
+
+    async def post(
+        self, path: str, body: bytes, content_type: str, headers: Sequence[tuple[str, str]]
+    ) -> UpstreamAnswer:
+        """Send one request and read the whole answer. Raises UpstreamError."""
+        ...
 
 
 class Answer(Protocol):
@@ -70,7 +80,7 @@ class Flow:
         limits: bounds on bodies and pictures.
     """
 
-    def __init__(self, guard: Guard, upstream: Upstream, metrics: Metrics, limits: Limits) -> None:
+    def __init__(self, guard: Guard, upstream: Generator, metrics: Metrics, limits: Limits) -> None:
         self.guard = guard
         self.metrics = metrics
         self.limits = limits

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrail.detector import DetectorContext, Example
+from guardrail.detector import DetectorContext, Example, ModelProvider
 from guardrail.errors import DetectionError
 from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
@@ -21,15 +23,25 @@ HEADS = ("sexual", "graphic", "degrading", "injection")
 MAX_VIEWS = 4
 _FLOOR = 0.02
 _UNREAD = ("lora",)
+_LOCK = threading.Lock()
 
 
 class LearnedHeads:
     """The network: a text to one probability a head, the highest over its windows."""
 
-    def __init__(self, context: DetectorContext) -> None:
-        self._pieces = WordPieces(context.models)
-        self._session = context.models.session(MODEL)
+    def __init__(self, models: ModelProvider) -> None:
+        self._pieces = WordPieces(models)
+        self._session = models.session(MODEL)
         self._memory = Remembered()
+
+    @classmethod
+    def shared(cls, models: ModelProvider) -> LearnedHeads:
+        """One for all detectors that use the same provider, so that a text is read once."""
+        with _LOCK:
+            found = _SHARED.get(models)
+            if found is None:
+                found = _SHARED[models] = cls(models)
+            return found
 
     def scores(self, text: str) -> tuple[NDArray[np.float32], bool]:
         """(heads,) probabilities, and whether part of a very long text was not read.
@@ -54,6 +66,9 @@ class LearnedHeads:
         return best, cut
 
 
+_SHARED: WeakKeyDictionary[ModelProvider, LearnedHeads] = WeakKeyDictionary()
+
+
 class HeadsDetector:
     """Raises `sexual.*` and `harm.*` by meaning, in the plain and in every decoded reading of the prompt.
 
@@ -68,7 +83,7 @@ class HeadsDetector:
     models = (MODEL, MINILM)
 
     def __init__(self, context: DetectorContext) -> None:
-        self._heads = LearnedHeads(context)
+        self._heads = LearnedHeads.shared(context.models)
 
     def detect(self, subject: Subject) -> Detection:
         """Probabilities of every head over the readings, the highest of each."""

@@ -71,7 +71,7 @@ class InjectionDetector:
     models = (MODEL, MLP, MINILM)
 
     def __init__(self, context: DetectorContext) -> None:
-        self._heads = LearnedHeads(context)
+        self._heads = LearnedHeads.shared(context.models)
         self._pieces = WordPieces(context.models)
         self._encoder = MiniLm(context.models)
         self._mlp = Mlp(context.models)
