@@ -1,6 +1,7 @@
-"""Undoing disguises: what a text says once it is unspaced, unscrambled or decoded. Decoded text is judged, never run.
+"""Undoing encodings and ciphers: what a text says once it is decoded. Decoded text is judged, never run.
 
-Each way has a trigger, so plain text costs one pass over its words. Everything is bounded in number and length.
+Each way has a cheap trigger, so plain text costs next to nothing. Everything is bounded in number and length, and no
+step is worse than linear.
 """
 
 from __future__ import annotations
@@ -11,58 +12,42 @@ import html
 import itertools
 import re
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from itertools import pairwise
 
-from guardrail.text.normalise import ranked_words, words
+from guardrail.text.lists import ranked_words, words
+from guardrail.text.vocabulary import Vocabulary
 
 MAX_DECODED = 24
 MAX_CHARS = 40_000
-_LEET = {
-    "0": "o",
-    "1": "il",
-    "2": "z",
-    "3": "e",
-    "4": "a",
-    "5": "s",
-    "6": "gb",
-    "7": "t",
-    "8": "b",
-    "9": "g",
-    "@": "a",
-    "$": "s",
-    "!": "i",
-    "|": "il",
-    "+": "t",
-    "€": "e",
-    "£": "l",
-}
-_LEET_SET = frozenset(_LEET)
-_LEET_CLASS = "".join(re.escape(sign) for sign in _LEET)
-_PUNCTUATION = ".,;:!?\"'`()[]{}<>/\\\u2018\u2019\u201c\u201d\u2026"
-_PARTS = re.compile(r"[^\s/\\]+")
-_SEPARATED = re.compile(r"\w{1,2}(?:[.\-_*·•]\w{1,2}){2,}\Z")
-_SINGLES = re.compile(r"(?:(?<!\w)\w{1,2}[\s.\-_*·•,/]{1,2}){4,}\w{1,2}(?!\w)")
-_RUN = re.compile(r"([^\W\d_])\1+")
+_OUTER = ".,;:!?\"'`()[]{}<>/\\\u2018\u2019\u201c\u201d\u2026"
+_SINGLES = re.compile(r"(?<!\w)[^\W\d_]{1,2}(?:[\s.\-_*·•,/]{1,3}[^\W\d_]{1,2}){2,}(?!\w)")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{12,}={0,2}")
-_HEX = re.compile(r"(?<![0-9A-Za-z])(?:0x)?((?:[0-9A-Fa-f]{2}[ :]?){8,})(?![0-9A-Za-z])")
-_URL = re.compile(r"\S*(?:%[0-9A-Fa-f]{2}\S*){2,}")
+_HEX = re.compile(r"(?:0x|\\x)?[0-9a-f]{2,}\Z")
+_HEX_JUNK = re.compile(r"0x|\\x|[^0-9a-f]")
+_PIECE = re.compile(r"\S+")
 _ENTITY = re.compile(r"&(?:#\d{2,7}|#x[0-9A-Fa-f]{2,6});")
-_MORSE = re.compile(r"(?:[.\-·–]{1,6}[ /|]+){4,}[.\-·–]{1,6}")
+_MORSE = re.compile(r"(?:[.\-·–−]{1,6}[ /|]+){4,}[.\-·–−]{1,6}")
 _BIDI = re.compile("[\u202e\u202d\u2067]([^\u202c\u2069]*)(?:[\u202c\u2069]|\\Z)")
-_LATIN_WORD = re.compile(r"[a-z]+")
+_WORD = re.compile(r"[a-z']+")
+_SENTENCE = re.compile(r"[.!?;\n]\s+|\Z")
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz"
 _ROT13 = str.maketrans(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "nopqrstuvwxyzabcdefghijklmNOPQRSTUVWXYZABCDEFGHIJKLM"
+    _ALPHABET + _ALPHABET.upper(),
+    _ALPHABET[13:] + _ALPHABET[:13] + (_ALPHABET[13:] + _ALPHABET[:13]).upper(),
 )
 _MORSE_CODES = (
     *(".-", "-...", "-.-.", "-..", ".", "..-.", "--.", "....", "..", ".---", "-.-", ".-..", "--"),
     *("-.", "---", ".--.", "--.-", ".-.", "...", "-", "..-", "...-", ".--", "-..-", "-.--", "--.."),
 )
-_MORSE_TABLE = dict(zip(_MORSE_CODES, "abcdefghijklmnopqrstuvwxyz", strict=True))
-_MAX_VARIANTS = 32
+_MORSE_TABLE = dict(zip(_MORSE_CODES, _ALPHABET, strict=True))
 _MAX_WORD = 24
+_MAX_SEGMENTED = 400
 _SPACE_PENALTY = 4.0
+_MIN_GAIN = 8
+_MIN_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,157 +65,32 @@ class Decoded:
     span: tuple[int, int]
 
 
-def decoded(text: str) -> list[Decoded]:
-    """Every hidden reading of `text`, which is the original or its clean form."""
-    parts = text.split()
-    longest = max(map(len, parts), default=0)
+def decoded(text: str, odd: set[str], vocabulary: Vocabulary) -> list[Decoded]:
+    """Every hidden reading of a text; at most 24.
+
+    Args:
+        text: the original, or a decoded text.
+        odd: words of its skeleton that no list knows.
+        vocabulary: the lists.
+    """
     ways: list[Iterator[Decoded]] = []
     if not text.isascii():
         ways.append(_bidi(text))
-    if longest >= 12:
-        ways += [_base64(text), _url(text)]
-    if longest >= 16 or len(parts) > 7:
-        ways.append(_hex(text))
-    ways.append(_entities(text))
-    if sum(len(part) <= 2 for part in parts) >= 4:
-        ways += [_spaced(text), _morse(text)]
-    if _foreign_share(parts) > 0.4:
-        ways.append(_ciphers(text))
+    if "&" in text:
+        ways.append(_entities(text))
+    if text.count("%") > 1:
+        ways.append(_url(text))
+    if odd:
+        lengths = [len(item) for item in odd]
+        if max(lengths) >= 12:
+            ways.append(_base64(text))
+        ways.append(_hex(text, odd))
+        if sum(length <= 2 for length in lengths) >= 2:
+            ways.append(_spaced(text, vocabulary))
+        ways.append(_ciphers(text, odd))
+    if "-" in text or "." in text or "\u2013" in text:
+        ways.append(_morse(text))
     return list(itertools.islice(itertools.chain(*ways), MAX_DECODED))
-
-
-def repaired(folded: str, vocabulary: frozenset[str]) -> tuple[str, list[tuple[int, int, int, int]]] | None:
-    """A skeleton with leet, separated, repeated and transposed letters put right word by word.
-
-    Args:
-        folded: result of `normalise.skeleton`.
-        vocabulary: words that are right as they are.
-
-    Returns:
-        The text and, for each changed word, (start, end) in it and (start, end) in `folded`; None when no word changes.
-    """
-    odd = {part for part in folded.split() if part.strip(_PUNCTUATION) not in vocabulary}
-    leety = sum(_leety(part.strip(_PUNCTUATION)) for part in odd) >= 2
-    if not odd or not any(_better(item, vocabulary, leety) for part in odd for item in _inner(part)):
-        return None
-    pieces: list[str] = []
-    moved: list[tuple[int, int, int, int]] = []
-    at = length = 0
-    for match in _PARTS.finditer(folded):
-        start, end = _stripped(match)
-        better = _better(folded[start:end], vocabulary, leety)
-        if better is None:
-            continue
-        kept = folded[at:start]
-        length += len(kept)
-        pieces += (kept, better)
-        moved.append((length, length + len(better), start, end))
-        length += len(better)
-        at = end
-    pieces.append(folded[at:])
-    return "".join(pieces), moved
-
-
-def _inner(part: str) -> list[str]:
-    return [item.strip(_PUNCTUATION) for item in _PARTS.findall(part)]
-
-
-def _stripped(match: re.Match[str]) -> tuple[int, int]:
-    """Span of a word without the punctuation around it."""
-    word = match.group()
-    start = match.start() + len(word) - len(word.lstrip(_PUNCTUATION))
-    return start, max(start, match.end() - (len(word) - len(word.rstrip(_PUNCTUATION))))
-
-
-def _leety(word: str) -> bool:
-    """Whether a word holds both letters and leet signs."""
-    return not word.isalpha() and any(letter in _LEET_SET for letter in word) and any(map(str.isalpha, word))
-
-
-def _foreign_share(parts: list[str]) -> float:
-    """Share of words that are not common English, 0 to 1."""
-    common = words()
-    return sum(part.strip(_PUNCTUATION).lower() not in common for part in parts) / max(1, len(parts))
-
-
-def english_share(text: str) -> float:
-    """Share of the letters of `text` that stand in common English words of three letters or more, 0 to 1."""
-    found = _LATIN_WORD.findall(text.lower())
-    letters = sum(len(word) for word in found)
-    if letters == 0:
-        return 0.0
-    common = words()
-    return sum(len(word) for word in found if len(word) > 2 and word in common) / letters
-
-
-@lru_cache(maxsize=1)
-def _ranks() -> dict[str, int]:
-    return {word: rank for rank, word in enumerate(ranked_words())}
-
-
-@lru_cache(maxsize=4_096)
-def _better(token: str, vocabulary: frozenset[str], leety: bool) -> str | None:
-    """What an odd word says, or None when it is a word, or cannot be told."""
-    if not token or token in vocabulary or len(token) > 3 * _MAX_WORD or (token.isalpha() and not token.isascii()):
-        return None
-    if _SEPARATED.match(token):
-        joined = re.sub(r"[.\-_*·•]", "", token)
-        return _better(joined, vocabulary, leety) or joined
-    signs = sum(letter in _LEET_SET for letter in token)
-    if signs:
-        return _unleet(token, vocabulary, signs, leety)
-    if not token.isalpha():
-        return None
-    if _RUN.search(token):
-        shorter = _unrepeat(token, vocabulary)
-        if shorter is not None:
-            return shorter
-    return _untranspose(token, vocabulary)
-
-
-def _unleet(token: str, vocabulary: frozenset[str], signs: int, leety: bool) -> str | None:
-    """The reading that is a word; else the plainest one, if letters outweigh or the whole is long enough."""
-    choices = [_LEET.get(letter, letter) for letter in token]
-    if not leety and not any(map(str.isalpha, token)):
-        return None
-    first = None
-    for variant in itertools.islice(itertools.product(*choices), _MAX_VARIANTS):
-        word = "".join(variant)
-        first = first or word
-        if word in vocabulary or _RUN.sub(r"\1", word) in vocabulary:
-            return word
-    if token.isdigit() or signs > len(token) * 0.75 or first is None or not first.isalpha():
-        return None
-    return _untranspose(first, vocabulary) or first
-
-
-def _unrepeat(token: str, vocabulary: frozenset[str]) -> str | None:
-    """Runs of letters shortened to one or two so that a word stands there; to one where no word is found."""
-    runs = list(_RUN.finditer(token))
-    if len(runs) > 6:
-        return _RUN.sub(r"\1", token)
-    for sizes in itertools.product((1, 2), repeat=len(runs)):
-        word, at = "", 0
-        for run, size in zip(runs, sizes, strict=True):
-            word += token[at : run.start()] + run.group(1) * size
-            at = run.end()
-        word += token[at:]
-        if word in vocabulary:
-            return word
-    if any(run.end() - run.start() > 2 for run in runs):
-        return _RUN.sub(r"\1", token)
-    return None
-
-
-def _untranspose(token: str, vocabulary: frozenset[str]) -> str | None:
-    """The word that differs by one swap of neighbouring letters, if there is one."""
-    if not 4 <= len(token) <= _MAX_WORD:
-        return None
-    for at in range(len(token) - 1):
-        swapped = token[:at] + token[at + 1] + token[at] + token[at + 2 :]
-        if swapped in vocabulary:
-            return swapped
-    return None
 
 
 def _bidi(text: str) -> Iterator[Decoded]:
@@ -242,7 +102,7 @@ def _bidi(text: str) -> Iterator[Decoded]:
 def _base64(text: str) -> Iterator[Decoded]:
     for match in _BASE64.finditer(text):
         token = match.group()
-        if token.isalpha() and token.islower():
+        if token.isalpha() and (token.islower() or token.isupper()):
             continue
         try:
             padded = token.rstrip("=") + "=" * (-len(token.rstrip("=")) % 4)
@@ -254,31 +114,44 @@ def _base64(text: str) -> Iterator[Decoded]:
             yield Decoded(plain, "base64", match.span())
 
 
-def _hex(text: str) -> Iterator[Decoded]:
-    for match in _HEX.finditer(text):
-        digits = re.sub(r"[ :]", "", match.group(1))
-        plain = _printable(bytes.fromhex(digits))
-        if plain is not None:
-            yield Decoded(plain, "hex", match.span())
+def _hex(text: str, odd: set[str]) -> Iterator[Decoded]:
+    """Runs of blank- or colon-separated pairs of hex digits, eight bytes or more."""
+    if not any(_HEX.match(item.replace(":", "").replace("\\x", "")) for item in odd):
+        return
+    digits, start, end = "", 0, 0
+    for match in itertools.chain(_PIECE.finditer(text.lower()), (None,)):
+        piece = match.group().strip(",;.") if match is not None else ""
+        bare = _HEX_JUNK.sub("", piece)
+        plain = match is not None and len(bare) % 2 == 0 and bool(bare) and _hexadecimal(piece)
+        if plain and match is not None:
+            start = match.start() if not digits else start
+            digits, end = digits + bare, match.end()
+            continue
+        if len(digits) >= 2 * _MIN_BYTES and (said := _printable(bytes.fromhex(digits))) is not None:
+            yield Decoded(said, "hex", (start, end))
+        digits = ""
+
+
+def _hexadecimal(piece: str) -> bool:
+    return not piece.replace("0x", "").replace("\\x", "").replace(":", "").strip("0123456789abcdef")
 
 
 def _url(text: str) -> Iterator[Decoded]:
-    if "%" not in text:
-        return
-    for match in _URL.finditer(text):
-        plain = urllib.parse.unquote(match.group(), errors="replace")
-        if plain != match.group():
-            yield Decoded(plain, "url", match.span())
+    for match in _PIECE.finditer(text):
+        if match.group().count("%") > 1:
+            plain = urllib.parse.unquote_plus(match.group(), errors="replace")
+            if plain != match.group():
+                yield Decoded(plain, "url", match.span())
 
 
 def _entities(text: str) -> Iterator[Decoded]:
-    if "&" in text and _ENTITY.search(text):
+    if _ENTITY.search(text):
         yield Decoded(html.unescape(text)[:MAX_CHARS], "html", (0, len(text)))
 
 
 def _morse(text: str) -> Iterator[Decoded]:
     for match in _MORSE.finditer(text):
-        code = match.group().replace("·", ".").replace("–", "-")
+        code = match.group().replace("·", ".").replace("–", "-").replace("−", "-")
         said = [
             "".join(_MORSE_TABLE.get(letter, "") for letter in word.split())
             for word in re.split(r"\s*[/|]\s*| {3,}", code)
@@ -288,16 +161,26 @@ def _morse(text: str) -> Iterator[Decoded]:
             yield Decoded(plain, "morse", match.span())
 
 
-def _spaced(text: str) -> Iterator[Decoded]:
+def _spaced(text: str, vocabulary: Vocabulary) -> Iterator[Decoded]:
+    """Letters set apart by blanks or signs; three or four count only if they make a term."""
     for match in _SINGLES.finditer(text):
         joined = re.sub(r"[\s.\-_*·•,/]", "", match.group()).lower()
-        if len(joined) > 3 and joined.isalpha():
+        short = re.split(r"[\s.\-_*·•,/]+", match.group())
+        if joined in vocabulary.terms:
+            yield Decoded(joined, "spaced", match.span())
+        elif len(short) >= 5 and any(item.lower() not in vocabulary.words for item in short):
             yield Decoded(segmented(joined), "spaced", match.span())
 
 
 def segmented(letters: str) -> str:
-    """Letters without spaces as the likeliest common words (unigram segmentation by rank)."""
-    letters = letters[:2_000]
+    """Letters without spaces as the likeliest common words (unigram segmentation by rank); at most 400 at a time."""
+    return " ".join(
+        _segmented(letters[at : at + _MAX_SEGMENTED])
+        for at in range(0, min(len(letters), 4 * _MAX_SEGMENTED), _MAX_SEGMENTED)
+    )
+
+
+def _segmented(letters: str) -> str:
     ranks = _ranks()
     best: list[tuple[float, int]] = [(0.0, 0)]
     for end in range(1, len(letters) + 1):
@@ -316,18 +199,79 @@ def segmented(letters: str) -> str:
     return " ".join(reversed(found))
 
 
-def _ciphers(text: str) -> Iterator[Decoded]:
-    """rot13 and reversal of the whole, or of its last sentences, when that makes English of what is none."""
-    sample = text[:MAX_CHARS]
-    starts = [0, *[match.end() for match in re.finditer(r"[.!?,;:\n]\s+", sample)][-8:]]
-    for start in starts:
-        part = sample[start:]
-        if len(part) < 8 or english_share(part) > 0.4:
+@cache
+def _ranks() -> dict[str, int]:
+    return {word: rank for rank, word in enumerate(ranked_words())}
+
+
+def _ciphers(text: str, odd: set[str]) -> Iterator[Decoded]:
+    """rot13 and reversal of the stretch where that makes English of what is none."""
+    known = words()
+    inner = [item.strip(_OUTER) for item in odd if item.isascii()]
+    ways: tuple[tuple[str, Callable[[str], str]], ...] = (
+        ("rot13", lambda item: item.translate(_ROT13)),
+        ("reversed", lambda item: item[::-1]),
+    )
+    for way, turn in ways:
+        if sum(len(item) > 2 and turn(item) in known for item in inner) < 2:
             continue
-        for way, plain in (("rot13", part.translate(_ROT13)), ("reversed", part[::-1])):
-            if english_share(plain) >= 0.55:
-                yield Decoded(plain, way, (start, len(sample)))
-                return
+        stretch = _stretch(text[:MAX_CHARS], turn)
+        if stretch is not None:
+            start, end = stretch
+            yield Decoded(turn(text[start:end]), way, stretch)
+
+
+def _stretch(text: str, turn: Callable[[str], str]) -> tuple[int, int] | None:
+    """Where turned words are English and the words as they stand are not: the best run (Kadane), grown to sentences."""
+    known, ranks = words(), _ranks()
+    spans: list[tuple[int, int]] = []
+    gains: list[int] = []
+    for match in _WORD.finditer(text.lower()):
+        word = match.group()
+        turned = turn(word)
+        gain = len(word) * ((turned in known) - (word in known))
+        if turned in known and word in known:
+            gain = 1 if ranks[turned] < ranks[word] else -1
+        spans.append(match.span())
+        gains.append(gain)
+    best, best_at, total, begun = 0, (0, 0), 0, 0
+    for at, gain in enumerate(gains):
+        if total <= 0:
+            total, begun = 0, at
+        total += gain
+        if total > best:
+            best, best_at = total, (begun, at)
+    if best < _MIN_GAIN:
+        return None
+    letters = sum(high - low for low, high in spans[best_at[0] : best_at[1] + 1])
+    if best < 0.5 * letters:
+        return None
+    return _grown(text, spans[best_at[0]][0], spans[best_at[1]][1], spans, gains)
+
+
+def _grown(text: str, start: int, end: int, spans: list[tuple[int, int]], gains: list[int]) -> tuple[int, int]:
+    """A stretch grown to the sentences it lies in, as far as those are not English as they stand."""
+    edges = [0, *(match.end() for match in _SENTENCE.finditer(text))]
+    pieces = [(low, high) for low, high in pairwise(edges) if low < high]
+    worth = [0] * len(pieces)
+    at = 0
+    for (low, _), gain in zip(spans, gains, strict=True):
+        while low >= pieces[at][1]:
+            at += 1
+        worth[at] += gain
+    first = next(at for at, (low, high) in enumerate(pieces) if low <= start < high)
+    last = next(at for at, (low, high) in enumerate(pieces) if low < end <= high)
+    if worth[first] >= 0:
+        start = pieces[first][0]
+    while start == pieces[first][0] and first > 0 and worth[first - 1] >= 0:
+        first -= 1
+        start = pieces[first][0]
+    if worth[last] >= 0:
+        end = pieces[last][1]
+    while end == pieces[last][1] and last + 1 < len(pieces) and worth[last + 1] >= 0:
+        last += 1
+        end = pieces[last][1]
+    return start, start + len(text[start:end].rstrip())
 
 
 def _printable(raw: bytes) -> str | None:

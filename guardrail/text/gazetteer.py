@@ -13,7 +13,8 @@ import ahocorasick_rs
 
 from guardrail.errors import ConfigurationError
 from guardrail.settings import shipped
-from guardrail.text.normalise import clean, ranked_words, skeleton
+from guardrail.text.lists import ranked_words
+from guardrail.text.normalise import clean, skeleton
 
 HISTORICAL_BEFORE = 1900
 _COMMON_RANK = 12_000

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import orjson
 
-from guardrail.text.decode import MAX_CHARS, decoded
+from guardrail.text.decode import MAX_CHARS, Decoded, decoded
+from guardrail.text.normalise import clean, confusables, skeleton
+from guardrail.text.vocabulary import vocabulary
 
 _TAGS = re.compile("[\U000e0020-\U000e007e]{2,}")
 _ZERO_WIDTH = re.compile("[\u200b\u200c\u200d\u2060\ufeff]{16,}")
@@ -16,7 +20,13 @@ _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
 _COMMENT = re.compile(r"<!--(.*?)(?:-->|\Z)", re.DOTALL)
 _WALL = re.compile(r"(?:[^\S\n]*\n){12,}|[^\S\n]{60,}")
 _SPACES = " " * 20
+_FOREIGN = re.compile(r"(?<![^\W\d_])[^\W\d_]*[^\x00-\x7f\W\d_][^\W\d_]*")
+_ACCENTED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
+_SENTENCE_END = re.compile(r"[.!?;\n](?=\s)")
 _MAX_FOUND = 32
+_MIN_MIXED = 2
+_MIN_FOREIGN = re.compile(r"(?<![^\W\d_])[^\W\d_]*[^\x00-\x7f\W\d_][^\W\d_]*")
+_ACCENTED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +36,7 @@ class HiddenText:
     Attributes:
         text: what it says.
         way: "tags", "zero_width", "selectors", "bidi", "base64", "hex", "rot13", "morse", "html_comment", "json_field",
-            "wall" and the other ways of `decode`.
+            "wall", "homoglyph" and the other ways of `decode`.
         span: where it stands in the original.
         invisible: whether a reader of the prompt would not see it at all; encodings are seen but not understood.
     """
@@ -37,15 +47,25 @@ class HiddenText:
     invisible: bool
 
 
-def hidden_texts(text: str) -> list[HiddenText]:
-    """Every concealed text of a prompt; at most 32, each at most 40,000 characters."""
+def hidden_texts(text: str, known: list[Decoded] | None = None) -> list[HiddenText]:
+    """Every concealed text of a prompt or of a text found in a picture.
+
+    Args:
+        text: any string.
+        known: what `decode.decoded` made of it, where that is at hand.
+
+    Returns:
+        At most 32, each at most 40,000 characters.
+    """
     found: list[HiddenText] = []
     if not text.isascii():
-        found += [*_tags(text), *_zero_width(text), *_selectors(text)]
+        found += [*_tags(text), *_zero_width(text), *_selectors(text), *_homoglyphs(text)]
     found += [*_comments(text), *_fields(text)]
     if text.count("\n") >= 12 or _SPACES in text:
         found += _walls(text)
-    for item in decoded(text):
+    if known is None:
+        known = decoded(text, vocabulary().odd(skeleton(clean(text))), vocabulary())
+    for item in known:
         if item.way not in ("spaced", "url"):
             found.append(HiddenText(item.text, item.way, item.span, item.way == "bidi"))
     return found[:_MAX_FOUND]
@@ -83,6 +103,30 @@ def _selectors(text: str) -> Iterator[HiddenText]:
         plain = raw.decode("utf-8", "replace")
         if plain.replace("\ufffd", "").isprintable():
             yield HiddenText(plain[:MAX_CHARS], "selectors", match.span(), True)
+
+
+def _homoglyphs(text: str) -> Iterator[HiddenText]:
+    """The sentences written with look-alike letters, from the first such word to the last."""
+    table = _upper_table()
+    found, mixed = [], 0
+    for match in _FOREIGN.finditer(text):
+        if unicodedata.normalize("NFKD", match.group()).translate(table).isascii():
+            found.append(match.span())
+            mixed += any(map(str.isascii, match.group())) and not _ACCENTED.search(match.group())
+    if mixed < _MIN_MIXED:
+        return
+    start, end = found[0][0], found[-1][1]
+    starts = [match.end() for match in _SENTENCE_END.finditer(text, 0, start)]
+    start = starts[-1] if starts else 0
+    stop = _SENTENCE_END.search(text, end)
+    end = stop.end() if stop else len(text)
+    plain = text[start:end].translate(_upper_table()).strip()
+    yield HiddenText(plain[:MAX_CHARS], "homoglyph", (start, end), False)
+
+
+@cache
+def _upper_table() -> dict[int, str]:
+    return {code: plain.upper() if chr(code).isupper() else plain for code, plain in confusables().items()}
 
 
 def _comments(text: str) -> Iterator[HiddenText]:

@@ -18,7 +18,8 @@ from guardrail.errors import ConfigurationError
 from guardrail.settings import shipped
 from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Subject
 from guardrail.taxonomy import Stage, is_signal
-from guardrail.text.normalise import clean, skeleton, words
+from guardrail.text.lists import words
+from guardrail.text.normalise import clean, skeleton
 from guardrail.text.views import View, views_of
 
 NAME = "text.lexicon"
@@ -81,7 +82,7 @@ class LexiconDetector:
         if subject.prompt is None:
             return Detection()
         found: dict[str, tuple[float, list[Evidence]]] = {}
-        views = views_of(subject, self._lexicon.vocabulary).all
+        views = views_of(subject).all
         for view in views:
             for entry, score, start, end in self._hits(view):
                 evidence = Evidence(span=view.span_of(start, end), where=view.where, view=view.name)

@@ -1,8 +1,8 @@
 """Text as a reader or a machine would read it, whatever script tricks it is written with.
 
 Two forms are made of every text. `clean` is NFKC without invisible and struck-out marks: it keeps case, accents and
-script. `skeleton` goes on to casefold, drop accents and map look-alike letters of other scripts to ASCII inside words
-that mix scripts or are made of look-alikes alone. Both are bounded and linear; making either twice changes nothing.
+script. `skeleton` goes on to casefold, drop accents and map look-alike letters of other scripts to ASCII where a word
+mixes scripts or a text has no real word of the other script. Both are linear; making either twice changes nothing.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import cache
-from pathlib import Path
 
-from guardrail.settings import shipped
+from guardrail.text.lists import lines, words
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_MARKS = ((0x0300, 0x036F), (0x0483, 0x0489), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F))
+_MARKS = (
+    *((0x0300, 0x036F), (0x0483, 0x0489), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F)),
+    # Vowel points of Hebrew and Arabic, which writers leave out, and the stretching sign.
+    *((0x0591, 0x05BD), (0x05BF, 0x05BF), (0x05C1, 0x05C2), (0x0610, 0x061A), (0x0640, 0x0640), (0x064B, 0x065F)),
+    (0x0670, 0x0670),
+)
+_STRUCK = _MARKS[:6]
 _INVISIBLE = (
     *(0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0, 0x2800),
     *range(0x180B, 0x1810),
@@ -29,43 +34,44 @@ _INVISIBLE = (
 )
 _CONTROLS = tuple(code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\t\n\r\x0b\x0c\x85")
 _EXTRA_LETTERS = {
-    "ı": "i",
-    "ł": "l",
-    "ø": "o",
-    "đ": "d",
-    "ð": "d",
-    "þ": "th",
-    "æ": "ae",
-    "œ": "oe",
-    "ß": "ss",
-    "ħ": "h",
+    **{"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ß": "ss", "ħ": "h"},
+    # Letters that Arabic writers use for one another.
+    **{"ى": "ي", "ة": "ه"},
 }
-_RUN = re.compile(r"[^\W\d_]+")
+_FOREIGN_RUN = re.compile(r"(?<![^\W\d_])[^\W\d_]*[^\x00-\x7f\W\d_][^\W\d_]*")
 _ENCLOSED = ((0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189))
 _REGIONAL = (0x1F1E6, 0x1F1FF)
+_MARK = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _STRUCK) + "]")
 
 
 def clean(text: str) -> str:
     """NFKC, invisible characters and struck-out marks removed, enclosed letters opened, lone surrogates replaced."""
     if text.isascii():
-        return text.translate(_ascii_table())
-    opened = _SURROGATES.sub("\ufffd", text).translate(_drop_table())
+        return text if text.isprintable() else text.translate(_ascii_table())
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = _SURROGATES.sub("\ufffd", text)
+    opened = _dropped(text)
     normal = unicodedata.normalize("NFKC", opened)
-    if normal != opened:
-        # NFKC can bring back a character that is dropped, and dropping can let letters compose.
-        normal = unicodedata.normalize("NFKC", normal.translate(_drop_table()))
-    return normal if _plain_marks(normal) else _without_marks(normal)
+    # NFKC can bring back a character that is dropped, and dropping can let letters compose.
+    while (again := unicodedata.normalize("NFKC", _MARK.sub("", _dropped(normal)))) != normal:
+        normal = again
+    return normal
 
 
 def skeleton(cleaned: str) -> str:
     """Casefolded, without accents, look-alike letters as ASCII. Takes the result of `clean`."""
     if cleaned.isascii():
         return cleaned.lower()
-    folded = unicodedata.normalize("NFKD", cleaned.casefold()).translate(_fold_table())
-    if folded.isascii():
-        return folded
-    latin = any(letter.isascii() and letter.isalpha() for letter in folded)
-    return unicodedata.normalize("NFC", _RUN.sub(_unmixed if latin else _unlike, folded))
+    folded = unicodedata.normalize("NFKD", cleaned).translate(_fold_table())
+    while True:
+        # Look-alikes are seen in capitals too, so they go before the case does.
+        again = unicodedata.normalize("NFC", _unmasked(folded)).casefold()
+        again = unicodedata.normalize("NFKD", again).translate(_fold_table())
+        if again == folded or again.isascii():
+            return unicodedata.normalize("NFC", again)
+        folded = again
 
 
 def char_spans(text: str) -> list[tuple[int, int]]:
@@ -74,59 +80,55 @@ def char_spans(text: str) -> list[tuple[int, int]]:
     Characters are folded one by one; where the whole folds to another length (composition across characters), the
     spans are stretched evenly, so they always stay inside the text.
     """
-    spans: list[tuple[int, int]] = []
     whole = skeleton(clean(text))
     if text.isascii() and len(whole) == len(text):
         return [(position, position + 1) for position in range(len(text))]
-    for position, character in enumerate(text):
-        spans += [(position, position + 1)] * len(skeleton(clean(character)))
+    sizes = {character: len(skeleton(clean(character))) for character in set(text)}
+    spans = [(at, at + 1) for at, character in enumerate(text) for _ in range(sizes[character])]
     if len(spans) == len(whole):
         return spans
     scale = len(text) / max(1, len(whole))
     return [(int(at * scale), min(len(text), int((at + 1) * scale) + 1)) for at in range(len(whole))]
 
 
-def _unmixed(match: re.Match[str]) -> str:
-    """A word of a text that has Latin letters: look-alikes as ASCII, if it mixes scripts or is made of them alone."""
-    word = match.group()
-    if word.isascii():
-        return word
-    mapped = word.translate(confusables())
-    return mapped if mapped.isascii() or any(map(str.isascii, word)) else word
-
-
-def _unlike(match: re.Match[str]) -> str:
-    """A word of a text without Latin letters: only longer words made of look-alikes alone are taken for disguise."""
-    word = match.group()
-    mapped = word.translate(confusables())
-    return mapped if mapped.isascii() and mapped in words() and len(mapped) > 2 else word
-
-
 @cache
 def confusables() -> dict[int, str]:
     """Code point -> the ASCII letter it looks like."""
-    found = {ord(letter): plain for letter, plain in _EXTRA_LETTERS.items()}
-    for line in _data("confusables.tsv").read_text(encoding="utf-8").splitlines():
-        if not line.startswith("#"):
-            code, plain = line.split("\t")
-            found[int(code, 16)] = plain
+    found = {ord(letter): plain for letter, plain in _EXTRA_LETTERS.items() if plain.isascii()}
+    for line in lines("confusables.tsv"):
+        code, plain = line.split("\t")
+        found[int(code, 16)] = plain
     return found
 
 
-@cache
-def ranked_words() -> tuple[str, ...]:
-    """Common English words, the most frequent first."""
-    return tuple(_data("words.txt").read_text(encoding="utf-8").split())
+def _unmasked(text: str) -> str:
+    """Look-alikes as ASCII, in words that mix scripts, and in whole words unless the text really uses that script."""
+    if set(text).isdisjoint(_looks()):
+        return text
+    table, known = confusables(), words()
+    runs = {match.group() for match in _FOREIGN_RUN.finditer(text)}
+    pure = {word: word.translate(table) for word in runs if not any(map(str.isascii, word))}
+    genuine = any(not mapped.isascii() for mapped in pure.values())
+    telling = {word for word, mapped in pure.items() if len(mapped) > 2 and mapped.lower() in known}
+    latin = not genuine and (bool(telling) or any("a" <= letter.lower() <= "z" for letter in set(text)))
+
+    def plain(match: re.Match[str]) -> str:
+        word = match.group()
+        mapped = pure.get(word)
+        if mapped is None:
+            return word.translate(table)
+        return mapped if mapped.isascii() and (latin or word in telling) else word
+
+    return _FOREIGN_RUN.sub(plain, text)
+
+
+def _dropped(text: str) -> str:
+    return text if set(text).isdisjoint(_droppable()) else text.translate(_drop_table())
 
 
 @cache
-def words() -> frozenset[str]:
-    """Common English words."""
-    return frozenset(ranked_words())
-
-
-def _data(name: str) -> Path:
-    return shipped("policies") / "lists" / name
+def _looks() -> frozenset[str]:
+    return frozenset(map(chr, confusables()))
 
 
 @cache
@@ -144,22 +146,13 @@ def _drop_table() -> dict[int, str | None]:
 
 
 @cache
+def _droppable() -> frozenset[str]:
+    return frozenset(map(chr, _drop_table()))
+
+
+@cache
 def _fold_table() -> dict[int, str | None]:
     table: dict[int, str | None] = {ord(letter): plain for letter, plain in _EXTRA_LETTERS.items()}
     for first, last in _MARKS:
         table |= dict.fromkeys(range(first, last + 1))
     return table
-
-
-def _plain_marks(text: str) -> bool:
-    """Whether no combining mark is left: NFKC has composed those that belong to ordinary accents."""
-    return not _MARK.search(text)
-
-
-def _without_marks(text: str) -> str:
-    """Drop the marks that did not compose with their letter."""
-    dropped = _MARK.sub("", text)
-    return unicodedata.normalize("NFKC", dropped)
-
-
-_MARK = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _MARKS) + "]")

@@ -15,7 +15,6 @@ from guardrail.settings import shipped
 from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.gazetteer import Gazetteer, PublicFigure, reference, shipped_figures
-from guardrail.text.lexicon import load_lexicon
 from guardrail.text.views import View, views_of
 
 NAME = "text.people"
@@ -55,7 +54,7 @@ class PeopleDetector:
             return Detection()
         named: list[tuple[float, Evidence]] = []
         private: list[tuple[float, Evidence]] = []
-        views = views_of(subject, load_lexicon().vocabulary).all
+        views = views_of(subject).all
         for view in views:
             named += self._named(view)
             private += self._private(view, bool(subject.request.uploads))

@@ -1,27 +1,43 @@
 """Prompt syntax as image generators read it: weights, emphasis, schedules, alternation, LoRA tags, wildcards, lists.
 
-Follows the notation of the AUTOMATIC1111 web UI and what users of other tools paste into it. One pass, linear
-in the length of the prompt; brackets that do not match are plain characters.
+Follows the notation of the AUTOMATIC1111 web UI and what users of other tools paste into it. One pass over the marks,
+linear in the length of the prompt whatever the nesting; brackets that do not match are marks all the same.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
-_TAG = re.compile(
-    r"<\s*(lora|lyco|lycoris|hypernet|embedding|ti)\s*:\s*([^:<>]{1,200})(?::[^<>]{0,100})?>", re.IGNORECASE
+_KINDS = "lora|lyco|lycoris|loha|hypernet|embedding|ti"
+_TAG = rf"<\s{{0,4}}(?:{_KINDS})\s{{0,4}}:\s{{0,4}}(?P<tag>[^:<>]{{1,200}})(?::[^<>]{{0,100}})?>"
+_NUMBER = r"[-+]?(?:\d{1,6}(?:\.\d{0,8})?|\.\d{1,8})"
+_MARK = re.compile(
+    "|".join(
+        (
+            _TAG,
+            r"\bembedding:(?P<embedding>[\w.\-]{1,200})",
+            r"__(?P<wildcard>[\w\-/*]{1,100}?)__",
+            r"(?P<split>\b(?:BREAK|AND|ADDCOMM|ADDROW|ADDCOL|ADDBASE|ADDTILE)\b(?:\s{0,4}:\s{0,4}" + _NUMBER + ")?)",
+            r"(?P<list>::\s{0,4}(?:" + _NUMBER + ")?)",
+            r"(?P<parameter>(?<!\S)--[a-z]{1,20}(?:\s{1,4}[\w.:\-]{1,40})?)",
+            r"(?P<escape>\\(?=[()\[\]{}\\|:]))",
+            r"(?P<weight>:\s{0,4}" + _NUMBER + r"\s{0,4}(?=[)\]}]))",
+            r"(?P<open>[(\[{])",
+            r"(?P<close>[)\]}])",
+            r"(?P<inner>[|:])",
+            r"(?P<blank>_)",
+        )
+    ),
+    re.IGNORECASE,
 )
-_EMBEDDING = re.compile(r"\bembedding:([\w.\-]{1,200})", re.IGNORECASE)
-_WEIGHT = re.compile(r":\s*[-+]?\d*\.?\d+\s*(?=[)\]])")
-_WILDCARD = re.compile(r"__([\w\-/*]{1,100})__")
-_KEYWORD = re.compile(r"\b(?:BREAK|AND|ADDCOMM|ADDROW|ADDCOL|ADDBASE)\b(?:\s*:\s*[-+]?\d*\.?\d+)?")
-_LIST_WEIGHT = re.compile(r"::\s*[-+]?\d*\.?\d*")
-_PARAMETER = re.compile(r"(?<!\S)--[a-z]+(?:\s+[\w.:\-]+)?")
+_SIGNS = ("(", "[", "{", "<", "|", "_", "\\", "::", "--", "BREAK", "AND", "embedding:", "ADD")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
 _SEPARATOR = re.compile(r"[_\-.+/\\]+")
-_BRACKETS = frozenset("()[]{}")
-_MARKERS = frozenset("()[]{}<>|_\\:")
+_NAMES = ("tag", "embedding", "wildcard")
+_SPLITS = ("split", "list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,49 +46,63 @@ class Parsed:
 
     Attributes:
         text: what the generator is told, syntax removed, options of an alternation side by side.
-        origin: for each character of `text`, its position in the prompt.
+        parts: the same, cut where the generator starts a new part (BREAK, AND, "::").
         names: (name, start, end) of each LoRA, embedding or wildcard, as words.
+        pieces: (position in `text`, position in the prompt) of each stretch that was kept or put in.
     """
 
     text: str
-    origin: tuple[int, ...]
+    parts: tuple[str, ...]
     names: tuple[tuple[str, int, int], ...]
+    pieces: tuple[tuple[int, int], ...]
+
+    def origin(self, position: int) -> int:
+        """Where a character of `text` stands in the prompt."""
+        at, begun = self.pieces[bisect_right(self.pieces, (position, 1 << 60)) - 1]
+        return begun + position - at
 
 
 def has_syntax(text: str) -> bool:
     """Whether parsing could change `text`."""
-    return not _MARKERS.isdisjoint(text) or "BREAK" in text or "AND" in text or "--" in text
+    return any(sign in text for sign in _SIGNS)
 
 
 def parse(text: str) -> Parsed:
     """Read a prompt as a generator does."""
-    drop = bytearray(len(text))
-    space = bytearray(len(text))
-    names = []
-    for pattern in (_TAG, _EMBEDDING, _WILDCARD):
-        for match in pattern.finditer(text):
-            group = 2 if pattern is _TAG else 1
-            names.append((as_words(match.group(group)), *match.span(group)))
-            _mark(space, match)
-    for pattern in (_KEYWORD, _LIST_WEIGHT, _PARAMETER):
-        for match in pattern.finditer(text):
-            _mark(space, match)
-    for match in _WEIGHT.finditer(text):
-        _mark(drop, match)
-    _brackets(text, drop, space)
     kept: list[str] = []
-    origin: list[int] = []
-    for position, letter in enumerate(text):
-        if drop[position]:
+    pieces: list[tuple[int, int]] = []
+    names: list[tuple[str, int, int]] = []
+    cuts: list[int] = []
+    at = length = depth = 0
+    for match in _MARK.finditer(text):
+        kind = match.lastgroup or ""
+        if match.start() < at or _plain(kind, match, depth):
             continue
-        if space[position]:
-            if kept and kept[-1] != " ":
-                kept.append(" ")
-                origin.append(position)
-            continue
-        kept.append(letter)
-        origin.append(position)
-    return Parsed("".join(kept), tuple(origin), tuple(names))
+        gap = _gap(kind)
+        pieces.append((length, at))
+        kept.append(text[at : match.start()])
+        length += match.start() - at
+        if kind in _SPLITS:
+            cuts.append(length)
+        if gap:
+            pieces.append((length, match.start()))
+            kept.append(gap)
+            length += len(gap)
+        if kind in _NAMES:
+            names.append((as_words(match.group(kind)), *match.span(kind)))
+        depth = max(0, depth + (kind == "open") - (kind == "close"))
+        at = match.end()
+        if kind == "escape":
+            pieces.append((length, at))
+            kept.append(text[at])
+            length += 1
+            at += 1
+    pieces.append((length, at))
+    kept.append(text[at:])
+    whole = "".join(kept)
+    edges = [0, *cuts, len(whole)]
+    parts = tuple(part for low, high in pairwise(edges) if (part := whole[low:high].strip(" ,")))
+    return Parsed(whole, parts, tuple(names), tuple(pieces))
 
 
 def as_words(name: str) -> str:
@@ -80,25 +110,13 @@ def as_words(name: str) -> str:
     return " ".join(_SEPARATOR.sub(" ", _CAMEL.sub(" ", name)).split())
 
 
-def _mark(where: bytearray, match: re.Match[str]) -> None:
-    where[match.start() : match.end()] = b"\x01" * (match.end() - match.start())
+def _plain(kind: str, match: re.Match[str], depth: int) -> bool:
+    """Marks that mean nothing where they stand: a colon outside brackets, "and" in lower case."""
+    if kind == "split":
+        return not match.group()[:3].isupper()
+    return kind == "inner" and not depth and match.group() == ":"
 
 
-def _brackets(text: str, drop: bytearray, space: bytearray) -> None:
-    """Brackets vanish, so that a word split by them is whole again; separators inside become spaces."""
-    depth = 0
-    escaped = False
-    for position, letter in enumerate(text):
-        if escaped:
-            escaped = False
-        elif letter == "\\" and position + 1 < len(text) and text[position + 1] in _BRACKETS:
-            drop[position] = 1
-            escaped = True
-        elif letter in "([{":
-            depth += 1
-            drop[position] = 1
-        elif letter in ")]}":
-            depth = max(0, depth - 1)
-            drop[position] = 1
-        elif depth and letter in "|:":
-            space[position] = 1
+def _gap(kind: str) -> str:
+    """What stands where the mark was: brackets and weights leave nothing, so that a word cut by them is whole again."""
+    return "" if kind in ("open", "close", "weight", "escape") else " "

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from guardrail.signals import Subject
-from guardrail.text.decode import decoded, repaired
-from guardrail.text.normalise import char_spans, clean, skeleton, words
-from guardrail.text.syntax import has_syntax, parse
+from guardrail.text.decode import Decoded, decoded
+from guardrail.text.hidden import HiddenText, hidden_texts
+from guardrail.text.normalise import char_spans, clean, skeleton
+from guardrail.text.repair import Move, repaired
+from guardrail.text.syntax import Parsed, has_syntax, parse
+from guardrail.text.vocabulary import vocabulary
 
 _KEY = "text.views"
 _MAX_DEPTH = 2
 _MAX_VIEWS = 48
+_FOREIGN = 0.4
+
+Spans = Callable[[int, int], tuple[int, int]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
     """One reading.
 
@@ -26,33 +32,55 @@ class View:
         cased: the same reading with case and accents.
         where: "prompt" or "lora".
         span_of: (start, end) in `text` -> (start, end) in the original; slow, for evidence only.
+        odd: pieces of `text` that no list knows.
     """
 
     name: str
     text: str
     cased: str
     where: str
-    span_of: Callable[[int, int], tuple[int, int]]
+    span_of: Spans
+    odd: set[str] = field(default_factory=set)
+
+    @property
+    def foreign(self) -> bool:
+        """Whether the text is mostly not English."""
+        return bool(self.odd) and len(self.odd) >= _FOREIGN * len(set(self.text.split()))
 
 
 class PromptViews:
-    """The readings of one prompt, the plain one first."""
+    """The readings of one prompt, the plain one first.
 
-    def __init__(self, original: str, vocabulary: frozenset[str]) -> None:
+    Args:
+        original: the prompt as sent; any string.
+    """
+
+    def __init__(self, original: str) -> None:
         self.original = original
-        self._vocabulary = vocabulary
+        self._spans: list[tuple[int, int]] | None = None
 
     @cached_property
     def plain(self) -> View:
         """The prompt as written, normalised."""
-        original = self.original
-        cased = clean(original)
+        cased = clean(self.original)
+        text = skeleton(cased)
+        return View("plain", text, cased, "prompt", self._span, vocabulary().odd(text))
 
-        def span_of(start: int, end: int) -> tuple[int, int]:
-            spans = char_spans(original)
-            return _cover(spans, start, end, len(original))
+    @cached_property
+    def parsed(self) -> Parsed | None:
+        """The prompt without its syntax, or None when it has none."""
+        cased = self.plain.cased
+        return parse(cased) if has_syntax(cased) else None
 
-        return View("plain", skeleton(cased), cased, "prompt", span_of)
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """What the generator reads one after another, cased and without syntax; the whole when nothing cuts it."""
+        return (self.parsed.parts if self.parsed else ()) or (self.plain.cased,)
+
+    @cached_property
+    def hidden(self) -> tuple[HiddenText, ...]:
+        """Concealed texts of the prompt."""
+        return tuple(hidden_texts(self.original, self._decoded))
 
     @cached_property
     def all(self) -> tuple[View, ...]:
@@ -65,72 +93,78 @@ class PromptViews:
                 texts.add(view.text)
                 found.append(view)
 
-        self._add_syntax(add)
+        if self.parsed is not None:
+            self._add_syntax(self.parsed, add)
         for view in [*found]:
-            self._add_repaired(view, add)
-        self._add_decoded(self.original, (0, len(self.original)), add, depth=0, exact=True)
+            _add_repaired(view, add)
+        for item in self._decoded:
+            _add_decoded(item, item.span, add)
         return tuple(found)
 
-    def _add_syntax(self, add: Callable[[View], None]) -> None:
-        if not has_syntax(self.plain.cased):
-            return
-        parsed = parse(self.plain.cased)
-        plain, origin = self.plain, parsed.origin
+    @cached_property
+    def _decoded(self) -> list[Decoded]:
+        return decoded(self.original, self.plain.odd, vocabulary())
 
-        def span_of(start: int, end: int) -> tuple[int, int]:
-            inside = origin[start:end] or (0,)
-            return plain.span_of(min(inside[0], len(plain.text)), min(inside[-1] + 1, len(plain.text)))
+    def _span(self, start: int, end: int) -> tuple[int, int]:
+        if self._spans is None:
+            self._spans = char_spans(self.original)
+        inside = self._spans[start:end]
+        size = len(self.original)
+        return (inside[0][0], inside[-1][1]) if inside else (min(start, size), min(max(start, end), size))
 
-        add(View("syntax", skeleton(parsed.text), parsed.text, "prompt", span_of))
+    def _add_syntax(self, parsed: Parsed, add: Callable[[View], None]) -> None:
+        plain = self.plain
+        text = skeleton(parsed.text)
+        if text != plain.text:
+            same = len(text) == len(parsed.text) and len(plain.text) == len(plain.cased)
+
+            def span_of(start: int, end: int) -> tuple[int, int]:
+                if not same:
+                    return 0, len(self.original)
+                return plain.span_of(parsed.origin(start), max(parsed.origin(start), parsed.origin(end - 1)) + 1)
+
+            add(View("syntax", text, parsed.text, "prompt", span_of, vocabulary().odd(text)))
         for name, start, end in parsed.names:
             add(View("lora", skeleton(name), name, "lora", _constant(plain.span_of(start, end))))
 
-    def _add_repaired(self, view: View, add: Callable[[View], None]) -> None:
-        better = repaired(view.text, self._vocabulary)
-        if better is None:
-            return
-        text, moved = better
 
-        def span_of(start: int, end: int) -> tuple[int, int]:
-            return view.span_of(_back(start, moved, first=True), _back(end, moved, first=False))
-
-        add(View("repaired", text, text, view.where, span_of))
-
-    def _add_decoded(
-        self, text: str, span: tuple[int, int], add: Callable[[View], None], *, depth: int, exact: bool
-    ) -> None:
-        for item in decoded(text):
-            inner = item.span if exact else span
-            cased = clean(item.text)
-            view = View(item.way, skeleton(cased), cased, "prompt", _constant(inner))
-            add(view)
-            self._add_repaired(view, add)
-            if depth + 1 < _MAX_DEPTH:
-                self._add_decoded(item.text, inner, add, depth=depth + 1, exact=False)
-
-
-def views_of(subject: Subject, vocabulary: frozenset[str] | None = None) -> PromptViews:
+def views_of(subject: Subject, *_: object) -> PromptViews:
     """The readings of a subject's prompt, shared by every detector that looks at this subject."""
     found = subject.memo.get(_KEY)
     if found is None:
-        text = subject.prompt.text if subject.prompt is not None else ""
-        found = subject.memo[_KEY] = PromptViews(text, vocabulary or words())
+        found = subject.memo[_KEY] = PromptViews(subject.prompt.text if subject.prompt is not None else "")
     assert isinstance(found, PromptViews)
     return found
 
 
-def _constant(span: tuple[int, int]) -> Callable[[int, int], tuple[int, int]]:
+def _add_repaired(view: View, add: Callable[[View], None]) -> None:
+    better = repaired(view.text, view.odd, vocabulary()) if view.odd else None
+    if better is None:
+        return
+    text, moved = better
+
+    def span_of(start: int, end: int) -> tuple[int, int]:
+        return view.span_of(_back(start, moved, first=True), _back(end, moved, first=False))
+
+    add(View("repaired", text, text, view.where, span_of, vocabulary().odd(text)))
+
+
+def _add_decoded(item: Decoded, span: tuple[int, int], add: Callable[[View], None], depth: int = 1) -> None:
+    cased = clean(item.text)
+    text = skeleton(cased)
+    view = View(item.way, text, cased, "prompt", _constant(span), vocabulary().odd(text))
+    add(view)
+    _add_repaired(view, add)
+    if depth < _MAX_DEPTH:
+        for inner in decoded(item.text, view.odd, vocabulary()):
+            _add_decoded(inner, span, add, depth + 1)
+
+
+def _constant(span: tuple[int, int]) -> Spans:
     return lambda start, end: span
 
 
-def _cover(spans: list[tuple[int, int]], start: int, end: int, length: int) -> tuple[int, int]:
-    inside = spans[start:end]
-    if not inside:
-        return (min(start, length), min(max(start, end), length))
-    return inside[0][0], inside[-1][1]
-
-
-def _back(position: int, moved: list[tuple[int, int, int, int]], *, first: bool) -> int:
+def _back(position: int, moved: list[Move], *, first: bool) -> int:
     """A position of a repaired text in the text before: inside a changed word, its start or its end."""
     shift = 0
     for start, end, old_start, old_end in moved:

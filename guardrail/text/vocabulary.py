@@ -1,0 +1,67 @@
+"""Which words are right as they are: what is odd in a prompt is what these do not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from guardrail.text.lists import given_names, lexicon_files, words
+from guardrail.text.normalise import clean, skeleton
+
+_MIN_PLAIN = 0.9
+_MIN_SPLIT = 4
+_MIN_SWAP = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """Words and what repairing needs to know of them; all in skeleton form.
+
+    Attributes:
+        words: common English words, given names and every word of the lexicon.
+        listed: every word of the lexicon's terms.
+        terms: words that say something plainly by themselves.
+        letters: sorted letters of each word, to see at once that no swap of two letters makes one.
+        pieces: what a term can be cut into.
+        cuts: each term cut in two, as (first, second).
+    """
+
+    words: frozenset[str]
+    listed: frozenset[str]
+    terms: frozenset[str]
+    letters: frozenset[str]
+    pieces: frozenset[str]
+    cuts: frozenset[tuple[str, str]]
+
+    def odd(self, folded: str) -> set[str]:
+        """Distinct pieces of a skeleton, between blanks and commas, that are no known words."""
+        return set(folded.replace(",", " ").replace(". ", " ").rstrip(" .").split()) - self.words
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """The vocabulary of the shipped lists.
+
+    Raises:
+        ConfigurationError: a list cannot be read.
+    """
+    listed: set[str] = set()
+    around: set[str] = set()
+    terms: set[str] = set()
+    for _, data in lexicon_files():
+        around.update(str(phrase) for key in ("benign", "contexts") for phrase in data.get(key, ()))
+        for group in data.get("groups", ()):
+            spelled = [skeleton(clean(str(term))) for items in group.get("terms", {}).values() for term in items]
+            listed.update(word for term in spelled for word in term.split())
+            if float(group.get("score", 0)) >= _MIN_PLAIN and not str(group.get("signal", "")).startswith("minor."):
+                terms.update(term for term in spelled if term.isascii() and term.isalpha() and len(term) > 2)
+    every = words() | given_names() | listed | {word for phrase in around for word in skeleton(clean(phrase)).split()}
+    cuts = {(term[:at], term[at:]) for term in terms if len(term) >= _MIN_SPLIT for at in range(1, len(term))}
+    return Vocabulary(
+        every,
+        frozenset(listed),
+        frozenset(terms),
+        frozenset("".join(sorted(word)) for word in every if len(word) >= _MIN_SWAP),
+        frozenset(piece for cut in cuts for piece in cut),
+        frozenset(cuts),
+    )
