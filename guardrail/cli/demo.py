@@ -36,7 +36,7 @@ from guardrail.vision.decode import decode
 from guardrail.vision.faces import template
 from guardrail.vision.fingerprint import pdq
 
-PERSON, LISTED = "demo-astronaut", "demo-listed"
+PERSON, LISTED = "demo-person", "demo-listed"
 _LISTED_SEED = "b"
 _READY_S = 60
 _WIDTH = 130
