@@ -56,7 +56,7 @@ class RequireSpec(_Strict):
     output: list[str] = Field(default_factory=list, description="detector names")
 
 
-class TestRequest(_Strict):
+class CaseRequest(_Strict):
     """Request facts of a policy test."""
 
     operation: str = Field("generate", description="generate, edit, variation or moderate")
@@ -66,7 +66,7 @@ class TestRequest(_Strict):
     params: dict[str, str] = Field(default_factory=dict, description="other request fields")
 
 
-class TestSpec(_Strict):
+class CaseSpec(_Strict):
     """Given these signals, this action is expected."""
 
     name: str = Field(min_length=1, description="what the test shows")
@@ -74,7 +74,7 @@ class TestSpec(_Strict):
     signals: dict[str, float] = Field(default_factory=dict, description="signal name -> score at this stage")
     prior: dict[StageName, dict[str, float]] = Field(default_factory=dict, description="signals of earlier stages")
     evidence: dict[str, dict[str, str]] = Field(default_factory=dict, description="signal name -> evidence detail")
-    request: TestRequest = Field(default_factory=TestRequest, description="request facts")
+    request: CaseRequest = Field(default_factory=CaseRequest, description="request facts")
     expect: ActionName = Field(description="the action the policy must decide")
     rule: Identifier | None = Field(None, description="id of a rule that must have asked for it")
 
@@ -95,14 +95,14 @@ class PolicyFile(_Strict):
     require: RequireSpec = Field(default_factory=RequireSpec, description="detectors that must have inspected")
     on_error: Literal["hold", "block"] | None = Field(None, description="what a failure of the guard gives")
     on_partial: Literal["drop", "refuse"] | None = Field(None, description="n > 1 with bad pictures")
-    tests: list[TestSpec] = Field(default_factory=list, description="policy tests, run by `guardrail policy test`")
+    tests: list[CaseSpec] = Field(default_factory=list, description="policy tests, run by `guardrail policy test`")
 
 
 class SuiteFile(_Strict):
     """A file of policy tests beside a policy."""
 
     policy: str = Field(description="shipped name, or path relative to this file")
-    tests: list[TestSpec] = Field(min_length=1, description="the tests")
+    tests: list[CaseSpec] = Field(min_length=1, description="the tests")
 
 
 def json_schema() -> dict[str, Any]:

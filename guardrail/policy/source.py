@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from guardrail.errors import PolicyError
 from guardrail.policy.expression import closest
@@ -79,7 +80,12 @@ def parse(model: type[M], document: Document) -> M:
     try:
         return model.model_validate(document.data)
     except ValidationError as error:
-        first = min(error.errors(), key=lambda item: document.line(_path(item["loc"])) or 0)
+        # A union reports every member it tried; the one that got furthest says most.
+        def order(item: ErrorDetails) -> tuple[int, int]:
+            path = _path(item["loc"])
+            return document.line(path) or 0, -len(path)
+
+        first = min(error.errors(), key=order)
         path = _path(first["loc"])
         problem, nearest = _problem(model, first, path)
         where = ".".join(str(part) for part in path)
@@ -92,7 +98,7 @@ def _problem(model: type[BaseModel], fault: Any, path: tuple[str | int, ...]) ->
         name = str(path[-1])
         if name in _LATER:
             return _LATER[name], None
-        return f"no field is called {name!r} here", closest(name, sorted(_fields(model)))
+        return f"no field is called {name!r} here", closest(name, _fields(model, path[:-1]))
     if fault["type"] == "missing":
         return f"{path[-1]!r} is missing", None
     if fault["type"] == "literal_error":
@@ -106,16 +112,13 @@ def _path(location: tuple[Any, ...]) -> tuple[str | int, ...]:
     return tuple(part for part in location if part != "str" and not str(part).startswith(("list[", "literal[")))
 
 
-def _fields(model: type[BaseModel]) -> set[str]:
-    known: set[str] = set()
-    todo, seen = [model], {model}
-    while todo:
-        for name, info in todo.pop().model_fields.items():
-            known.add(info.alias or name)
-            fresh = set(_models(info.annotation)) - seen
-            todo += fresh
-            seen |= fresh
-    return known
+def _fields(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    """Names of the fields at `path`."""
+    here = [model]
+    for part in path:
+        found = [info for item in here for name, info in item.model_fields.items() if part == (info.alias or name)]
+        here = [item for info in found for item in _models(info.annotation)] or here
+    return [info.alias or name for item in here for name, info in item.model_fields.items()]
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

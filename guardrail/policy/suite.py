@@ -11,7 +11,7 @@ from typing import Any
 from guardrail.errors import DetectionError, PolicyError
 from guardrail.policy.load import load_policy
 from guardrail.policy.policy import Policy
-from guardrail.policy.schema import PolicyFile, SuiteFile, TestSpec
+from guardrail.policy.schema import CaseSpec, PolicyFile, SuiteFile
 from guardrail.policy.source import locate, parse, read_file
 from guardrail.policy.tree import Document
 from guardrail.signals import Evidence, GenerationRequest, Picture, Prompt, Signal
@@ -66,7 +66,7 @@ def run_suite(path: Path) -> SuiteReport:
     return SuiteReport(str(path), policy.ref.name, len(tests) - len(failures), tuple(failures))
 
 
-def _run(policy: Policy, test: TestSpec, document: Document, line: int | None) -> Failure | None:
+def _run(policy: Policy, test: CaseSpec, document: Document, line: int | None) -> Failure | None:
     facts = test.request
     request = GenerationRequest(
         prompts=(Prompt(facts.prompt),),
@@ -93,7 +93,7 @@ def _run(policy: Policy, test: TestSpec, document: Document, line: int | None) -
     return Failure(test.name, line, expected, got)
 
 
-def _all_names(test: TestSpec) -> list[str]:
+def _all_names(test: CaseSpec) -> list[str]:
     return [*test.signals, *(name for scores in test.prior.values() for name in scores)]
 
 

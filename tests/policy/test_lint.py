@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from guardrail.policy import lint
+from tests.policy.parts import rule, write
+
+
+def remarks(folder: Path, body: str) -> list[tuple[str, int | None, str]]:
+    return [(item.level, item.line, item.message) for item in lint(write(folder, body))]
+
+
+def test_the_default_policy_has_nothing_to_remark() -> None:
+    assert lint("default") == ()
+    assert {item.level for item in lint("art")} == {"warning"}
+
+
+def test_a_policy_that_does_not_load_is_an_error(tmp_path: Path) -> None:
+    found = lint(write(tmp_path, rule("when: sexual.nudty >= 0.5")))
+    assert [(item.level, item.line) for item in found] == [("error", 9)]
+    assert found[0].to_dict()["file"].endswith("mine.yaml")
+    assert [item.level for item in lint(tmp_path / "missing.yaml")] == ["error"]
+    assert [item.file for item in lint("defualt")] == ["defualt"]
+
+
+def test_loosening_is_shown_with_its_reason(tmp_path: Path) -> None:
+    found = remarks(tmp_path, "extends: default\nrelax:\n  - {rule: injection-prompt, because: we look elsewhere}\n")
+    assert found == [("warning", 6, "inherited rule 'injection-prompt' is relaxed: we look elsewhere")]
+
+
+def test_what_only_watches_or_acts_on_some(tmp_path: Path) -> None:
+    found = remarks(tmp_path, "extends: default\n" + rule("when: sexual.nudity >= 0.5\nmode: shadow"))
+    assert [(level, message) for level, _, message in found] == [("note", "rule 'mine' only watches (shadow)")]
+    found = remarks(tmp_path, "extends: default\n" + rule("when: sexual.nudity >= 0.5\nrollout: 5"))
+    assert [(level, message) for level, _, message in found] == [("note", "rule 'mine' acts on 5 % of subjects")]
+
+
+def test_a_rule_that_stops_everything(tmp_path: Path) -> None:
+    found = remarks(tmp_path, "extends: default\n" + rule("when: sexual.nudity < 0.5"))
+    assert [message for _, _, message in found] == ["rule 'mine' holds at stage prompt although nothing is raised"]
+
+
+def test_a_policy_that_requires_nobody_to_look(tmp_path: Path) -> None:
+    found = remarks(tmp_path, rule("pattern: '.*'"))
+    assert [level for level, _, _ in found] == ["note"] * 3
+
+
+def test_fields_of_a_request_that_may_be_missing(tmp_path: Path) -> None:
+    for condition in ("request.params['seed'] == '1'", "request.params.seed == '1'"):
+        found = remarks(tmp_path, "extends: default\n" + rule(f'when: "{condition}"'))
+        assert [message for _, _, message in found] == [
+            "rule 'mine' fails on requests without 'seed': write `'seed' in request.params && ...`"
+        ]
+    for guarded in ("'seed' in request.params", "has(request.params.seed)"):
+        body = rule(f"when: \"{guarded} && request.params.seed == '1'\"")
+        assert remarks(tmp_path, "extends: default\n" + body) == []
