@@ -14,7 +14,6 @@ from guardrail.errors import DetectionError
 from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.encoders import MINILM, Remembered, WordPieces, batched, padded
-from guardrail.text.lexicon import load_lexicon
 from guardrail.text.views import View, views_of
 
 NAME = "text.heads"
@@ -91,7 +90,7 @@ class HeadsDetector:
             return Detection(coverage=Coverage((f"{NAME}:views=0",)))
         best: dict[str, tuple[float, View]] = {}
         skipped = []
-        read = readable(views_of(subject, load_lexicon().vocabulary).all)
+        read = readable(views_of(subject).all)
         for view in read[:MAX_VIEWS]:
             scores, cut = self._heads.scores(view.text)
             if cut:

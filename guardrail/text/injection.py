@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -19,7 +21,6 @@ from guardrail.taxonomy import Stage
 from guardrail.text.encoders import MINILM, MiniLm, Remembered, WordPieces
 from guardrail.text.heads import HEADS, MODEL, LearnedHeads, readable
 from guardrail.text.hidden import HiddenText, hidden_texts
-from guardrail.text.lexicon import load_lexicon
 from guardrail.text.normalise import clean, skeleton
 from guardrail.text.views import views_of
 
@@ -32,6 +33,9 @@ _ENCODED = 0.6
 _MLP_WINDOW = 96
 _MAX_TEXTS = 6
 _MIN_LETTERS = 12
+_MAX_MATCHES = 64
+_QUOTE_CHARS = 80
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _INJECTION = HEADS.index("injection")
 
 
@@ -76,7 +80,7 @@ class InjectionDetector:
         self._encoder = MiniLm(context.models)
         self._mlp = Mlp(context.models)
         self._memory = Remembered()
-        self._patterns, self._benign = _patterns()
+        self._patterns, self._announced = _patterns()
 
     def detect(self, subject: Subject) -> Detection:
         """Instructions and concealed text of a prompt, or of the text in a picture's file."""
@@ -85,16 +89,15 @@ class InjectionDetector:
         if subject.prompt is None or not subject.prompt.text.strip():
             return Detection(coverage=Coverage((f"{NAME}:texts=0",)))
         signals = []
-        texts = [
-            (view.text, view.name, view.span_of) for view in readable(views_of(subject, load_lexicon().vocabulary).all)
-        ]
+        views = views_of(subject)
+        texts = [(view.text, view.name, view.span_of) for view in readable(views.all)]
         best, evidence = 0.0, None
         for text, name, span_of in texts[:_MAX_TEXTS]:
             score, found = self._score(text)
             if score > best:
                 span = span_of(*found) if found is not None else None
                 best, evidence = score, Evidence(span=span, where="prompt", view=name)
-        hidden = hidden_texts(subject.prompt.text)
+        hidden = views.hidden
         for item in hidden[:_MAX_TEXTS]:
             score, _ = self._score(skeleton(clean(item.text)))
             if score > best:
@@ -138,10 +141,9 @@ class InjectionDetector:
 
     def _score(self, text: str) -> tuple[float, tuple[int, int] | None]:
         """Probability that a skeleton instructs the machine, and where a pattern says so."""
-        match = self._patterns.search(text)
-        if match is not None:
-            quoted = self._benign.search(text) is not None
-            return (_QUOTED if quoted else _PLAIN), (match.start(), match.end())
+        said = self._said(text)
+        if said is not None:
+            return said
         first = float(self._heads.scores(text)[0][_INJECTION])
         if first < 0.1:
             return first * 0.5, None
@@ -149,6 +151,17 @@ class InjectionDetector:
         if not np.isfinite(score):
             raise DetectionError(f"model {MLP!r} gave a number that is not finite")
         return score, None
+
+    def _said(self, text: str) -> tuple[float, tuple[int, int]] | None:
+        """What a pattern says, and where. It counts as quoted only where the words that announce a quote stand right
+        before it: a poster somewhere else in the prompt excuses nothing."""
+        quoted = None
+        for match in itertools.islice(self._patterns.finditer(text), _MAX_MATCHES):
+            before = text[max(0, match.start() - _QUOTE_CHARS) : match.start()]
+            if self._announced.search(before) is None:
+                return _PLAIN, match.span()
+            quoted = quoted or (_QUOTED, match.span())
+        return quoted
 
     def _second(self, text: str) -> float:
         digest = self._memory.digest(text)
@@ -167,13 +180,24 @@ def _concealed(hidden: Sequence[HiddenText]) -> Signal:
     return Signal("injection.concealed", score, NAME, evidence)
 
 
+def _folded(pattern: str) -> str:
+    """A pattern as it is matched against folded text: letters beyond ASCII folded, its own signs left alone."""
+    return _BEYOND_ASCII.sub(lambda match: skeleton(clean(match.group())), pattern)
+
+
 @cache
 def _patterns() -> tuple[Any, Any]:
+    """What instructs the machine, and what announces a quote at the end of a text.
+
+    Raises:
+        ConfigurationError: the list is missing, or a pattern of it does not compile.
+    """
     path = shipped("policies") / "lists" / "injection.yaml"
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        joined = ["|".join(f"(?:{item})" for item in data[key]) for key in ("patterns", "benign")]
-        return re2.compile(f"(?i){joined[0]}"), re2.compile(f"(?i){joined[1]}")
+        said = "|".join(f"(?:{_folded(item)})" for item in data["patterns"])
+        announced = "|".join(f"(?:{_folded(item)})" for item in data["announces"])
+        return re2.compile(f"(?i){said}"), re2.compile(rf"(?i)(?:{announced})[\s:,'\"(]*$")
     except (OSError, yaml.YAMLError, KeyError, TypeError, re2.error) as error:
         raise ConfigurationError(f"{path}: {error}") from error
 
