@@ -32,6 +32,11 @@ class OnnxSession:
         """Execution providers in use, preferred first."""
         return tuple(self._session.get_providers())
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs."""
+        return tuple(item.name for item in self._session.get_inputs())
+
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """All outputs in the order of the graph.
 
