@@ -26,7 +26,7 @@ SET_LOAD_BUDGET_S = 1.0
 """CPU seconds that all RE2 patterns of a policy may take together over the longest hostile text."""
 MAX_PATTERN_LENGTH = 2_000
 MAX_PATTERNS = 2_000
-SET_SIZE = 64
+SET_SIZE = 128
 MAX_FUZZY = 100
 MAX_REPEATS = 10_000
 """Product of every number in braces; the `regex` engine writes repeats out when it compiles."""

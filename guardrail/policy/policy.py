@@ -51,6 +51,11 @@ class Rule:
     line: int | None = None
 
     @property
+    def worded(self) -> bool:
+        """Whether patterns of the policy's set are all that the rule looks at."""
+        return bool(self.patterns) and self.condition is None and self.terms is None
+
+    @property
     def textual(self) -> bool:
         """Whether the rule looks at the prompt's text itself."""
         return bool(self.patterns or self.fuzzy or self.terms)
@@ -77,18 +82,22 @@ class Policy:
     requires: Mapping[Stage, frozenset[str]]
     relaxed: tuple[Relaxed, ...] = ()
     _by_stage: Mapping[Stage, tuple[Rule, ...]] = field(init=False, repr=False)
+    _worded: Mapping[Stage, tuple[Rule, ...]] = field(init=False, repr=False)
     _names: Mapping[Stage, frozenset[str]] = field(init=False, repr=False)
     _reads_facts: bool = field(init=False, repr=False)
     _idle: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        by_stage = {stage: tuple(rule for rule in self.rules if stage in rule.stages) for stage in Stage}
+        at = {stage: [rule for rule in self.rules if stage in rule.stages] for stage in Stage}
+        by_stage = {stage: tuple(rule for rule in rules if not rule.worded) for stage, rules in at.items()}
+        worded = {stage: tuple(rule for rule in rules if rule.worded) for stage, rules in at.items()}
         names = {
             stage: frozenset(name for rule in rules if rule.condition for name in rule.condition.names)
             for stage, rules in by_stage.items()
         }
         sources = [rule.condition.source for rule in self.rules if rule.condition]
         object.__setattr__(self, "_by_stage", by_stage)
+        object.__setattr__(self, "_worded", worded)
         object.__setattr__(self, "_names", names)
         object.__setattr__(self, "_reads_facts", any("tenant" in text or "params" in text for text in sources))
         object.__setattr__(self, "_idle", lru_cache(maxsize=_IDLE_CACHE)(self._idle_rules))
@@ -156,10 +165,22 @@ class Policy:
                 reasons.append(_unevaluated(rule, self.on_error))
                 continue
             reasons.append(_reason(rule, raised, earlier, subject))
+        if self._worded[stage]:
+            reasons += self._by_words(stage, texts or Texts(request, self.pattern_set), subject)
         reasons += self._uninspected(stage, request, coverage)
         acting = [reason.action for reason in reasons if reason.mode != "shadow"]
         action = max(acting, key=lambda item: item.severity, default=Action.ALLOW)
         return Decision(action, tuple(reasons), self.ref)
+
+    def _by_words(self, stage: Stage, texts: Texts, subject: str) -> list[Reason]:
+        rules = self._worded[stage]
+        try:
+            hits = texts.hits
+        except PatternTimeoutError:
+            return [_unevaluated(rule, self.on_error) for rule in rules]
+        if not hits:
+            return []
+        return [_reason(rule, set(), set(), subject) for rule in rules if not hits.isdisjoint(rule.patterns)]
 
     def _idle_for(self, stage: Stage, request: GenerationRequest) -> frozenset[str] | None:
         facts = _facts(request) if self._reads_facts else (request.operation, len(request.uploads), None, ())

@@ -71,7 +71,7 @@ def test_re2_patterns_that_are_refused(pattern: str, message: str) -> None:
 def test_positions_hold_over_several_sets() -> None:
     count = SET_SIZE * 3 + 5
     matcher = PatternSet([compile_re2(rf"\bword{number}\b", file=None, line=None) for number in range(count)])
-    assert matcher.matches("word0 word63, word64; word196") == {0, 63, 64, 196}
+    assert matcher.matches("word0 word127, word128; word386") == {0, 127, 128, 386}
     assert matcher.matches(" ".join(f"word{number}" for number in range(count))) == set(range(count))
     assert PatternSet([]).matches("anything") == set()
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from guardrail.policy import Policy, load_policy
 from guardrail.policy.expression import bind
+from guardrail.policy.patterns import PatternTimeoutError
 from guardrail.signals import Coverage, GenerationRequest, Signal, Skip
 from guardrail.taxonomy import SIGNALS, Stage
 from guardrail.verdict import Action
@@ -101,6 +102,31 @@ def test_fuzzy_patterns_and_their_time(tmp_path: Path) -> None:
     decision = decide(slow, request=asked("☀" * 4_000))
     assert time.process_time() - begun < 2
     assert (decision.action, decision.reasons[0].mode) == (Action.HOLD, "fault")
+
+
+def test_rules_of_patterns_alone(tmp_path: Path) -> None:
+    policy = load(
+        tmp_path,
+        "rules:\n"
+        "  - {id: a, stage: prompt, pattern: statue, then: flag, message: a}\n"
+        "  - {id: b, stage: [prompt, output], patterns: [bronze, marble], then: hold, message: b}\n",
+    )
+    assert decide(policy, request=asked("a house")).reasons == ()
+    assert acting(decide(policy, request=asked("a marble statue"))) == {"a", "b"}
+    assert acting(decide(policy, request=asked("a marble statue"), stage=Stage.OUTPUT)) == {"b"}
+    assert decide(policy, request=asked("a marble statue"), stage=Stage.INPUT).reasons == ()
+
+
+def test_pattern_rules_close_together_when_the_set_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = load(tmp_path, rule("pattern: statue"))
+
+    def give_up(text: str) -> frozenset[int]:
+        raise PatternTimeoutError
+
+    monkeypatch.setattr(policy.pattern_set, "matches", give_up)
+    decision = decide(policy, request=asked("a house"))
+    assert decision.action is Action.HOLD
+    assert [(item.rule, item.mode) for item in decision.reasons] == [("mine", "fault")]
 
 
 def test_rollout_is_drawn_from_the_subject(tmp_path: Path) -> None:
