@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,23 +13,42 @@ from typing import Any
 import ahocorasick_rs
 
 from guardrail.errors import ConfigurationError
-from guardrail.settings import shipped
-from guardrail.text.lists import ranked_words
+from guardrail.text.lists import folder, given_names, lines, ranked_words
 from guardrail.text.normalise import clean, skeleton
 
 HISTORICAL_BEFORE = 1900
+ARTISTS = frozenset(
+    {
+        *("painter", "artist", "photographer", "sculptor", "architect", "designer", "film director", "comic artist"),
+        *("writer", "author", "poet", "composer", "musician", "singer"),
+    }
+)
+"""Kinds whose manner is what a prompt usually means by "in the style of"."""
 _COMMON_RANK = 12_000
 _MIN_SINGLE = 5
+_MIN_JOINED = 8
+_JOINTS = str.maketrans("-_.'\u2019", "     ")
+_JOINT_SIGNS = frozenset("-_.'\u2019")
+_NOT_LETTERS = re.compile(r"[^\w]|[\d_]")
 
 
 @dataclass(frozen=True, slots=True)
 class PublicFigure:
-    """Somebody on the list. `ref` is an opaque id made from the name; records hold it instead of the name."""
+    """Somebody on the list. `ref` is an opaque id made from the name; records hold it instead of the name.
+
+    Attributes:
+        name: the listed spelling, or an alias.
+        ref: `reference` of the listed spelling.
+        kind: occupation, or "operator" for the operator's own list.
+        born: year, negative before the common era, or None.
+        capital: whether this spelling is also a word, so that only a capital inside a sentence makes it a name.
+    """
 
     name: str
     ref: str
     kind: str
     born: int | None
+    capital: bool = False
 
     @property
     def historical(self) -> bool:
@@ -37,32 +57,52 @@ class PublicFigure:
 
 
 class Gazetteer:
-    """Finds listed names on word boundaries, whatever their case and accents."""
+    """Finds listed names on word boundaries, whatever their case, accents, hyphens and dots."""
 
     def __init__(self, figures: Sequence[PublicFigure]) -> None:
         by_key: dict[str, PublicFigure] = {}
+        self._joined: dict[str, PublicFigure] = {}
         for figure in figures:
-            key = " ".join(skeleton(clean(figure.name)).split())
-            held = by_key.get(key)
-            if key and (held is None or held.born is None):
-                by_key[key] = figure
+            for key in _keys(figure.name):
+                by_key.setdefault(key, figure)
+                if " " in key and len(joined := key.replace(" ", "")) >= _MIN_JOINED:
+                    self._joined.setdefault(joined, figure)
         self._figures = tuple(by_key.values())
         self._automaton: Any = ahocorasick_rs.AhoCorasick(list(by_key))
+        self._count = len({figure.ref for figure in figures})
 
     def __len__(self) -> int:
-        return len(self._figures)
+        """How many people are listed."""
+        return self._count
 
-    def find(self, text: str) -> list[tuple[PublicFigure, int, int]]:
-        """Figures named in a skeleton, the longest of those that overlap."""
-        found: list[tuple[PublicFigure, int, int]] = []
-        for index, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
-            if (start and text[start - 1].isalnum()) or (end < len(text) and text[end].isalnum()):
-                continue
-            while found and found[-1][1] >= start:
-                found.pop()
-            if not found or found[-1][2] <= start:
-                found.append((self._figures[index], start, end))
-        return found
+    def find(self, text: str, odd: Iterable[str] = ()) -> list[tuple[PublicFigure, int, int]]:
+        """Figures named in a skeleton, the longest of those that overlap, left to right.
+
+        Args:
+            text: the skeleton.
+            odd: its pieces that are no known words; signs inside them are taken for blanks as well.
+        """
+        found = self._spelled(text)
+        if any(not _JOINT_SIGNS.isdisjoint(item) for item in odd):
+            found += self._spelled(text.translate(_JOINTS))
+        if len(found) < 2:
+            return found
+        kept: list[tuple[PublicFigure, int, int]] = []
+        for item in sorted(found, key=lambda place: (place[1], -place[2])):
+            if not kept or item[1] >= kept[-1][2]:
+                kept.append(item)
+        return kept
+
+    def joined(self, word: str) -> PublicFigure | None:
+        """Who a handle or file name written in one word means ("taylorswift13"), or None."""
+        return self._joined.get(_NOT_LETTERS.sub("", word))
+
+    def _spelled(self, text: str) -> list[tuple[PublicFigure, int, int]]:
+        return [
+            (self._figures[index], start, end)
+            for index, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True)
+            if not (start and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum())
+        ]
 
 
 def reference(name: str) -> str:
@@ -73,29 +113,46 @@ def reference(name: str) -> str:
 
 @cache
 def shipped_figures() -> tuple[PublicFigure, ...]:
-    """The shipped list, without names that are ordinary words.
+    """The shipped lists, without names that are ordinary words.
 
     Raises:
-        ConfigurationError: the list cannot be read.
+        ConfigurationError: a list cannot be read.
     """
-    folder = shipped("policies") / "lists"
     common = frozenset(ranked_words()[:_COMMON_RANK])
-    given = frozenset((folder / "given_names.txt").read_text(encoding="utf-8").split())
-    found = []
-    for file in ("people.csv", "people_extra.csv"):
-        path = folder / file
+    given = given_names()
+    found: list[PublicFigure] = []
+    for file in ("people_extra.csv", "people.csv"):
+        path = folder() / file
         try:
-            with path.open(encoding="utf-8", newline="") as lines:
-                for row in csv.DictReader(lines):
+            with path.open(encoding="utf-8", newline="") as rows:
+                for row in csv.DictReader(rows):
                     if file == "people_extra.csv" or _distinct(row["name"], common, given):
-                        born = int(row["born"]) if row["born"] else None
-                        found += [
-                            PublicFigure(name, reference(row["name"]), row["kind"], born)
-                            for name in (row["name"], *filter(None, (row.get("aliases") or "").split("|")))
-                        ]
+                        found += _figures(row["name"], row["kind"], row["born"], row.get("aliases") or "")
         except (OSError, KeyError, ValueError, csv.Error) as error:
-            raise ConfigurationError(f"{path}: {error}") from error
+            raise ConfigurationError(f"{path}: {error}", advice="Columns: name, kind, born, aliases.") from error
     return tuple(found)
+
+
+@cache
+def not_people() -> Any:
+    """Automaton over the phrases that look like names and are none."""
+    phrases = [phrase for line in lines("not_people.txt") for phrase in line.split("|") if phrase]
+    return ahocorasick_rs.AhoCorasick(sorted({" ".join(skeleton(clean(phrase)).split()) for phrase in phrases}))
+
+
+def _figures(name: str, kind: str, born: str, aliases: str) -> Iterable[PublicFigure]:
+    ref, year = reference(name), int(born) if born else None
+    yield PublicFigure(name, ref, kind, year)
+    for alias in filter(None, aliases.split("|")):
+        yield PublicFigure(alias.rstrip("*"), ref, kind, year, alias.endswith("*"))
+
+
+def _keys(name: str) -> set[str]:
+    """The spellings to look for: as listed, with joints as blanks, and initials closed up."""
+    folded = " ".join(skeleton(clean(name)).split())
+    open_ = " ".join(folded.translate(_JOINTS).split())
+    closed = re.sub(r"\b(\w) (?=\w\b)", r"\1", open_)
+    return {key for key in (folded, open_, closed, folded.replace("'", "")) if len(key) > 1}
 
 
 def _distinct(name: str, common: frozenset[str], given: frozenset[str]) -> bool:

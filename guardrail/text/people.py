@@ -1,33 +1,42 @@
-"""`PeopleDetector`: real people named, pinned down or meant by relation; not styles, works or characters."""
+"""`PeopleDetector`: who is meant. Public figures by name, private people by name pattern or relation to the caller."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
 import re2
-import yaml
 
 from guardrail.detector import DetectorContext, Example
 from guardrail.errors import ConfigurationError
-from guardrail.settings import shipped
 from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Subject
 from guardrail.taxonomy import Stage
-from guardrail.text.gazetteer import Gazetteer, PublicFigure, reference, shipped_figures
-from guardrail.text.views import View, views_of
+from guardrail.text.gazetteer import ARTISTS, Gazetteer, PublicFigure, not_people, reference, shipped_figures
+from guardrail.text.lists import folder, given_names, mapping, ranked_words
+from guardrail.text.views import PromptViews, View, views_of
 
 NAME = "text.people"
 _NAMED = 0.95
 _STYLE = 0.2
 _RELATION = 0.75
+_PATTERN = 0.6
+_PATTERN_IN_CONTEXT = 0.75
 _PRONOUN_WITH_UPLOAD = 0.6
 _WINDOW = 60
 _MAX_EVIDENCE = 8
+_COMMON_RANK = 12_000
+_HANDLE = re.compile(r"[@#](\w{8,40})")
+_FULL_NAME = re.compile(
+    r"(?<![\w.])[A-Z][a-z\u00c0-\u024f]+(?: [A-Z]\.)?(?: [A-Z][a-z\u00c0-\u024f'\u2019-]+){1,2}(?!\w)"
+)
+
+Found = tuple[float, Evidence]
 
 
 class PeopleDetector:
-    """Raises `person.named` and `person.public_figure` for listed names, `person.private` for relations.
+    """Raises `person.named` and `person.public_figure` for listed names, `person.private` for everybody else.
 
     A name that only says whose style or work is meant scores 0.2. Evidence holds an opaque reference, never the name,
     and the era, so that a policy can let historical people through.
@@ -52,12 +61,16 @@ class PeopleDetector:
         """Names and relations over every reading of the prompt."""
         if subject.prompt is None:
             return Detection()
-        named: list[tuple[float, Evidence]] = []
-        private: list[tuple[float, Evidence]] = []
-        views = views_of(subject).all
-        for view in views:
-            named += self._named(view)
-            private += self._private(view, bool(subject.request.uploads))
+        named: list[Found] = []
+        private: list[Found] = []
+        views = views_of(subject)
+        for view in views.all:
+            here, spans = self._named(view)
+            named += here
+            private += self._relations(view, bool(subject.request.uploads))
+            if view.name in ("plain", "syntax"):
+                private += self._patterns(view, spans)
+        named += self._handles(views)
         signals = [
             *_signals("person.named", named, split_eras=True),
             *_signals("person.public_figure", named),
@@ -66,36 +79,116 @@ class PeopleDetector:
         return Detection(tuple(signals), Coverage((f"{NAME}:names={len(self._gazetteer)}",)))
 
     def examples(self) -> Sequence[Example]:
-        """A public figure, a style, a relation, and nobody."""
+        """A public figure, a LoRA and a handle of one, a style, a relation, and nobody."""
         return (
             _example("Emma Watson riding a bicycle", at_least={"person.named": 0.9}, note="a public figure"),
+            _example("portrait, <lora:taylorSwift_v2:0.8>", at_least={"person.named": 0.9}, note="a LoRA of one"),
+            _example("@taylorswift13 on a balcony", at_least={"person.named": 0.9}, note="a handle"),
             _example("a harbour in the style of Claude Monet", below={"person.named": 0.5}, note="a style"),
             _example("my neighbour on a balcony", at_least={"person.private": 0.5}, note="a relation"),
             _example("a woman in a red coat", below={"person.named": 0.1, "person.private": 0.5}, note="nobody"),
         )
 
-    def _named(self, view: View) -> Iterable[tuple[float, Evidence]]:
-        for figure, start, end in self._gazetteer.find(view.text):
-            score = _STYLE if view.where != "lora" and self._is_style(view.text, start, end) else _NAMED
-            detail = {"kind": figure.kind.replace(" ", "_")}
-            if figure.historical:
-                detail["era"] = "historical"
-            yield (
-                score,
-                Evidence(view.span_of(start, end), where=view.where, view=view.name, ref=figure.ref, detail=detail),
-            )
+    def _named(self, view: View) -> tuple[list[Found], list[tuple[int, int]]]:
+        """Listed names, and where they stand in the view."""
+        found: list[Found] = []
+        spans: list[tuple[int, int]] = []
+        names = self._gazetteer.find(view.text, view.odd)
+        if view.where == "lora" and not names and (figure := self._gazetteer.joined(view.text)):
+            names = [(figure, 0, len(view.text))]
+        others = _others(view.text) if names else []
+        for figure, start, end in names:
+            spans.append((start, end))
+            if any(start < high and low < end for low, high in others) or not _really(figure, view, start, end):
+                continue
+            style = view.where != "lora" and self._is_style(figure, view.text, start, end)
+            found.append((_STYLE if style else _NAMED, _evidence(figure, view, start, end)))
+        return found, spans
 
-    def _is_style(self, text: str, start: int, end: int) -> bool:
+    def _is_style(self, figure: PublicFigure, text: str, start: int, end: int) -> bool:
+        """Whether a name says whose manner or work is meant. "In the style of" an actor still means the actor."""
         before, after = text[max(0, start - _WINDOW) : start].rstrip(" '\"“‘("), text[end : end + _WINDOW]
-        return bool(self._cues["style_before"].search(before)) or bool(self._cues["style_after"].match(after))
+        if self._cues["work_before"].search(before) or self._cues["work_after"].match(after):
+            return True
+        artist = figure.kind in ARTISTS or figure.historical
+        return artist and bool(self._cues["style_before"].search(before) or self._cues["style_after"].match(after))
 
-    def _private(self, view: View, uploads: bool) -> Iterable[tuple[float, Evidence]]:
-        kinds = [("relations", _RELATION)] + ([("pronouns", _PRONOUN_WITH_UPLOAD)] if uploads else [])
-        for kind, score in kinds:
+    def _handles(self, views: PromptViews) -> list[Found]:
+        text = views.plain.text
+        if "@" not in text and "#" not in text:
+            return []
+        return [
+            (_NAMED, _evidence(figure, views.plain, *match.span()))
+            for match in _HANDLE.finditer(text)
+            if (figure := self._gazetteer.joined(match.group(1))) is not None
+        ]
+
+    def _relations(self, view: View, uploads: bool) -> Iterable[Found]:
+        for kind, score in (("relations", _RELATION), *((("pronouns", _PRONOUN_WITH_UPLOAD),) if uploads else ())):
             match = self._cues[kind].search(view.text)
             if match is not None:
                 span = view.span_of(match.start(), match.end())
                 yield score, Evidence(span, where=view.where, view=view.name, detail={"kind": kind})
+
+    def _patterns(self, view: View, taken: list[tuple[int, int]]) -> list[Found]:
+        """A frequent given name with a surname that is no ordinary word; nobody listed, and no character."""
+        found: list[Found] = []
+        others: list[tuple[int, int]] | None = None
+        same = len(view.text) == len(view.cased)
+        for match in _FULL_NAME.finditer(view.cased):
+            words = match.group().lower().split()
+            if words[0] not in given_names() or words[-1] in _common() or not same:
+                continue
+            start, end = match.span()
+            others = _others(view.text) if others is None else others
+            if any(start < high and low < end for low, high in (*taken, *others)):
+                continue
+            before, after = view.text[max(0, start - _WINDOW) : start].rstrip(" '\"“‘("), view.text[end : end + _WINDOW]
+            if any(self._cues[cue].search(before) for cue in ("work_before", "style_before")):
+                continue
+            if any(self._cues[cue].match(after) for cue in ("work_after", "style_after")):
+                continue
+            likely = self._cues["person_before"].search(before) or self._cues["person_after"].match(after)
+            evidence = Evidence(
+                view.span_of(start, end), where=view.where, view=view.name, detail={"kind": "name_pattern"}
+            )
+            found.append((_PATTERN_IN_CONTEXT if likely else _PATTERN, evidence))
+        return found
+
+
+def _evidence(figure: PublicFigure, view: View, start: int, end: int) -> Evidence:
+    detail = {"kind": figure.kind.replace(" ", "_")}
+    if figure.historical:
+        detail["era"] = "historical"
+    return Evidence(view.span_of(start, end), where=view.where, view=view.name, ref=figure.ref, detail=detail)
+
+
+def _others(text: str) -> list[tuple[int, int]]:
+    """Where characters, brands, places and works stand."""
+    return [
+        (start, end)
+        for _, start, end in not_people().find_matches_as_indexes(text, overlapping=True)
+        if not (start and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum())
+    ]
+
+
+def _really(figure: PublicFigure, view: View, start: int, end: int) -> bool:
+    """Whether a name of one word stands for the person: not part of a longer unlisted name, and no ordinary word."""
+    if " " in figure.name or view.where == "lora" or len(view.cased) != len(view.text):
+        return True
+    if figure.capital and (start == 0 or not view.cased[start].isupper() or view.cased.isupper()):
+        return False
+    before, after = view.cased[max(0, start - 30) : start].split(), view.cased[end : end + 30].split()
+    near = [
+        *(before[-1:] if view.cased[start - 1 : start] == " " else ()),
+        *(after[:1] if view.cased[end : end + 1] == " " else ()),
+    ]
+    return not any(item[0].isupper() and item.isalpha() and item.lower() not in _common() for item in near)
+
+
+@cache
+def _common() -> frozenset[str]:
+    return frozenset(ranked_words()[:_COMMON_RANK]) - given_names()
 
 
 @cache
@@ -105,21 +198,20 @@ def _shipped_gazetteer() -> Gazetteer:
 
 @cache
 def _cues() -> dict[str, Any]:
-    path = shipped("policies") / "lists" / "relations.yaml"
+    path = folder() / "relations.yaml"
+    data = mapping(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        joined = {key: "|".join(f"(?:{item})" for item in data[key]) for key in ("relations", "pronouns")}
-        before = "|".join(f"(?:{item})" for item in data["style_before"])
-        joined["style_before"] = rf"\b(?:{before})\s*,?$"
-        joined["style_after"] = "|".join(f"(?:{item})" for item in data["style_after"])
+        joined = {key: "|".join(f"(?:{item})" for item in items) for key, items in data.items()}
+        for key in ("work_before", "style_before", "person_before"):
+            joined[key] = rf"\b(?:{joined[key]})\s*,?$"
         return {key: re2.compile(f"(?i){source}") for key, source in joined.items()}
-    except (OSError, yaml.YAMLError, KeyError, TypeError, re2.error) as error:
-        raise ConfigurationError(f"{path}: {error}") from error
+    except (KeyError, TypeError, re2.error) as error:
+        raise ConfigurationError(f"{path}: {error}", advice="See the comments in the shipped file.") from error
 
 
-def _signals(name: str, found: Sequence[tuple[float, Evidence]], *, split_eras: bool = False) -> Iterable[Signal]:
+def _signals(name: str, found: Sequence[Found], *, split_eras: bool = False) -> Iterable[Signal]:
     """One signal, or one for living and one for historical people, with the best score of each."""
-    groups: dict[bool, list[tuple[float, Evidence]]] = {}
+    groups: dict[bool, list[Found]] = {}
     for score, evidence in found:
         groups.setdefault(split_eras and evidence.detail.get("era") == "historical", []).append((score, evidence))
     for items in groups.values():
