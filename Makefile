@@ -33,8 +33,12 @@ weights: $(VENV)/.run
 demo: weights
 	$(BIN)/guardrail demo $(if $(ONCE),--once)
 
+# Policy, verdict and the release gate are held to full branch coverage.
+GATED := guardrail/policy/*,guardrail/verdict.py,guardrail/sidecar/gate.py
+
 test: $(VENV)/.dev weights
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov=guardrail --cov-branch --cov-report=
+	$(BIN)/python -m coverage report --include='$(GATED)' --fail-under=100 --show-missing
 
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not models and not slow"
@@ -50,6 +54,12 @@ imports: $(VENV)/.dev
 	$(BIN)/lint-imports
 
 check: lint types imports
+
+bench: $(VENV)/.dev weights
+	$(BIN)/guardrail bench text
+	$(BIN)/guardrail bench output
+	$(BIN)/guardrail bench start
+	$(BIN)/python loadtests/overhead.py
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist

@@ -20,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from guardrail.cli.serve import keep_freed_memory
 from guardrail.detector import DetectorContext, build
 from guardrail.guard import Guard
 from guardrail.inference import ModelStore
@@ -50,10 +51,11 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True)
 def text(names: int, rules: int, runs: int, as_json: bool) -> None:
     """Prompt checks, with and without the learned heads. A repeat of one prompt is measured apart."""
+    keep_freed_memory()
     settings = load_settings(record=False)
     rows: dict[str, dict[str, float]] = {}
     policy = load_policy(_bench_policy(settings, rules))
-    parameters = {"people": [f"{_name(number)} {_name(number * 7 + 3)}" for number in range(names)]}
+    parameters = {"people": [f"{_name(number)} {_name(number * 7 + 3)} {_name(number + 9)}" for number in range(names)]}
     context = DetectorContext(settings, ModelStore(settings), LocalRegistry(settings), parameters)
     for label, only in (("rules", _RULE_DETECTORS), ("rules and learned heads", None)):
         detectors = [item for item in build(context, only=only) if item.name.startswith("text.")]
@@ -70,6 +72,7 @@ def text(names: int, rules: int, runs: int, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True)
 def output(runs: int, as_json: bool) -> None:
     """Output checks of a 1024x1024 picture with one face (a public-domain portrait), as PNG and as JPEG."""
+    keep_freed_memory()
     settings = load_settings(record=False)
     portrait = ModelStore(settings).file("sample-portraits", "astronaut.png")
     image = Image.open(portrait).convert("RGB").resize((1024, 1024), Image.Resampling.LANCZOS)
@@ -146,7 +149,19 @@ def _name(number: int) -> str:
 
 
 def _bench_policy(settings: Settings, rules: int) -> Path:
-    lines = ["schema: guardrail/v1", "name: bench", "version: '1'", "extends: default", "rules:"]
+    read = (
+        "sexual.explicit",
+        "sexual.nudity",
+        "sexual.undress",
+        "person.named",
+        "injection.instruction",
+        "harm.graphic",
+    )
+    lines = ["schema: guardrail/v1", "name: bench", "version: '1'", "rules:"]
+    for name in read:
+        lines.append(
+            f"  - {{id: {name.replace('.', '-')}, stage: prompt, when: {name} >= 0.5, then: block, message: m}}"
+        )
     for number in range(rules):
         lines += [
             f"  - id: bench-{number}",
