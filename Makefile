@@ -1,5 +1,8 @@
 # One task runner; the same verbs as in the docs. Needs Python 3.11 to 3.13, git and make.
-PYTHON ?= $(shell for p in python3.12 python3.11 python3.13 python3; do command -v $$p >/dev/null 2>&1 && { echo $$p; break; }; done)
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+ifndef PYTHON
+PYTHON := $(shell for p in python3.12 python3.11 python3.13 python3 python; do $$p -c '$(SUITABLE)' >/dev/null 2>&1 && { echo $$p; break; }; done)
+endif
 VENV ?= .venv
 BIN := $(VENV)/bin
 ONCE ?=
@@ -14,7 +17,7 @@ help:
 	@echo "make bench      measure the figures of docs/PERFORMANCE.md"
 
 $(VENV)/.run: pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -c '$(SUITABLE)' 2>/dev/null || { echo "Python 3.11 to 3.13 is needed: make PYTHON=/path/to/python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[cpu]'
 	@touch $@
