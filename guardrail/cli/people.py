@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,11 +11,10 @@ import click
 import numpy as np
 import orjson
 
+from guardrail.cli._pictures import opened
 from guardrail.inference import ModelStore
 from guardrail.records import PeopleStore
 from guardrail.settings import load_settings
-from guardrail.signals import Picture
-from guardrail.vision.decode import decode
 from guardrail.vision.faces import template
 
 
@@ -29,11 +29,18 @@ def command() -> None:
 @click.option("--label", help="A name for your own eyes; stored encrypted.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def enrol(pictures: tuple[Path, ...], person_id: str | None, label: str | None, as_json: bool) -> None:
-    """Enrol one person from one or more pictures that each show their face alone."""
+    """Enrol one person from one or more pictures that each show their face alone.
+
+    Running processes act on it within two seconds. One picture that cannot be used enrols nobody.
+    """
     settings = load_settings()
     models = ModelStore(settings)
-    vectors = [template(models, decode(Picture(path.read_bytes()), settings.limits)) for path in pictures]
-    chosen = PeopleStore(settings).enrol(np.stack(vectors), person_id=person_id, label=label)
+    vectors = []
+    for path in pictures:
+        with opened(path, settings.limits) as picture:
+            vectors.append(template(models, picture))
+    with closing(PeopleStore(settings)) as store:
+        chosen = store.enrol(np.stack(vectors), person_id=person_id, label=label)
     click.echo(orjson.dumps({"id": chosen, "templates": len(vectors)}) if as_json else f"enrolled {chosen}")
 
 
@@ -41,7 +48,8 @@ def enrol(pictures: tuple[Path, ...], person_id: str | None, label: str | None, 
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def list_(as_json: bool) -> None:
     """Everybody enrolled."""
-    people = PeopleStore(load_settings()).list()
+    with closing(PeopleStore(load_settings())) as store:
+        people = store.list()
     if as_json:
         click.echo(orjson.dumps([asdict(person) for person in people]))
         return
@@ -51,8 +59,13 @@ def list_(as_json: bool) -> None:
 
 @command.command()
 @click.argument("person_id")
-def erase(person_id: str) -> None:
-    """Erase a person's templates. Exit status 1 when nobody has this id."""
-    found = PeopleStore(load_settings()).erase(person_id)
-    click.echo(f"erased {person_id}" if found else f"nobody is enrolled as {person_id}")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def erase(person_id: str, as_json: bool) -> None:
+    """Erase a person's templates from every file. Exit status 1 when nobody has this id."""
+    with closing(PeopleStore(load_settings())) as store:
+        found = store.erase(person_id)
+    if as_json:
+        click.echo(orjson.dumps({"id": person_id, "erased": found}))
+    else:
+        click.echo(f"erased {person_id}" if found else f"nobody is enrolled as {person_id}")
     sys.exit(0 if found else 1)

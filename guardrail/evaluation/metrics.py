@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+
+from guardrail.evaluation.run import Result
+from guardrail.evaluation.sets import Row
+from guardrail.verdict import Action
 
 _Z = 1.959964
 
@@ -41,7 +45,10 @@ class Rate:
 
 
 def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
-    """Probability that a positive outranks a negative, ties counted half; None when one side is empty."""
+    """Area under the ROC curve: the probability that a positive outranks a negative, ties counted half.
+
+    None when one side is empty. By rank sums (H. B. Mann and D. R. Whitney, 1947).
+    """
     if not positive or not negative:
         return None
     values = np.array([*positive, *negative])
@@ -54,59 +61,76 @@ def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(negative)))
 
 
-def stopped(result: Mapping[str, Any]) -> bool:
-    """Whether the action of a result keeps the subject back."""
-    return result["action"] in ("hold", "block")
-
-
-def summary(rows: Sequence[Mapping[str, Any]], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Rates per label and category, AUROC per signal family, latency. Ambiguous rows are left out of rates.
+def summary(pairs: Iterable[tuple[Row, Result]]) -> dict[str, Any]:
+    """Rates, precision and recall, AUROC and latency, JSON-ready. Rows labelled ambiguous count for latency only.
 
     Args:
-        rows: of the set, in order.
-        results: of the same rows, in the same order.
+        pairs: rows with their results.
+
+    Returns:
+        rows, ambiguous, unjudged: how many; unjudged ones were stopped by a limit or a fault, not by a rule.
+        stopped_of_block, stopped_of_allow: rates of hold or block by label, with Wilson 95 % intervals.
+        precision: share labelled block among all that was stopped, or None when nothing was.
+        at_action: precision and recall when that action and all graver ones count as caught.
+        auroc: by signal family, of its best score; rows where the family is not raised score 0.
+        categories: rates by label and category.
+        ms: 50th, 95th and 99th percentile, nearest rank.
     """
-    pairs = [(row, result) for row, result in zip(rows, results, strict=True) if row.get("label") in ("block", "allow")]
-    categories: dict[tuple[str, str], list[bool]] = {}
-    for row, result in pairs:
-        categories.setdefault((row["label"], row.get("category", "")), []).append(stopped(result))
-    blocked = Rate(*_count(stopped(result) for row, result in pairs if row["label"] == "block"))
-    allowed = Rate(*_count(stopped(result) for row, result in pairs if row["label"] == "allow"))
-    hits = blocked.hits + allowed.hits
-    times = sorted(float(result["ms"]) for result in results)
+    kept = [(row, result) for row, result in pairs]
+    labelled = [(row, result) for row, result in kept if row.label != "ambiguous"]
+    sides = {side: [result for row, result in labelled if row.label == side] for side in ("block", "allow")}
+    categories: dict[tuple[str, str], list[Result]] = {}
+    for row, result in labelled:
+        categories.setdefault((row.label, row.category), []).append(result)
+    times = sorted(result.ms for _, result in kept)
+    at_action = [_at(action, sides["block"], sides["allow"]) for action in Action if action is not Action.ALLOW]
     return {
-        "rows": len(rows),
-        "ambiguous": len(rows) - len(pairs),
-        "stopped_of_block": blocked.to_dict(),
-        "stopped_of_allow": allowed.to_dict(),
-        "precision": round(blocked.hits / hits, 4) if hits else None,
-        "auroc": _families(pairs),
+        "rows": len(kept),
+        "ambiguous": len(kept) - len(labelled),
+        "unjudged": sum(not result.judged for _, result in kept),
+        "stopped_of_block": _rate(sides["block"]).to_dict(),
+        "stopped_of_allow": _rate(sides["allow"]).to_dict(),
+        "precision": next(found["precision"] for found in at_action if found["action"] == Action.HOLD),
+        "at_action": at_action,
+        "auroc": _by_family(sides["block"], sides["allow"]),
         "categories": [
-            {"label": label, "category": category, **Rate(len(found), sum(found)).to_dict()}
+            {"label": label, "category": category, **_rate(found).to_dict()}
             for (label, category), found in sorted(categories.items())
         ],
-        "ms": {name: _percentile(times, share) for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))},
+        "ms": {f"p{percent}": _percentile(times, percent) for percent in (50, 95, 99)},
     }
 
 
-def _families(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> dict[str, float]:
-    names = {name.partition(".")[0] for _, result in pairs for name in result["signals"]}
+def _rate(results: Sequence[Result]) -> Rate:
+    return Rate(len(results), sum(result.stopped for result in results))
+
+
+def _at(action: Action, positive: Sequence[Result], negative: Sequence[Result]) -> dict[str, Any]:
+    right, wrong = (sum(result.action >= action for result in side) for side in (positive, negative))
+    return {
+        "action": action.value,
+        "precision": round(right / (right + wrong), 4) if right + wrong else None,
+        "recall": round(right / len(positive), 4) if positive else None,
+    }
+
+
+def _by_family(positive: Sequence[Result], negative: Sequence[Result]) -> dict[str, float]:
+    families = {name.partition(".")[0] for result in (*positive, *negative) for name in result.signals}
     found = {}
-    for family in sorted(names):
-        sides: dict[str, list[float]] = {"block": [], "allow": []}
-        for row, result in pairs:
-            scores = [score for name, score in result["signals"].items() if name.startswith(f"{family}.")]
-            sides[row["label"]].append(max(scores, default=0.0))
-        area = auroc(sides["block"], sides["allow"])
+    for family in sorted(families):
+        area = auroc(_best(positive, family), _best(negative, family))
         if area is not None:
             found[family] = round(area, 4)
     return found
 
 
-def _count(flags: Iterable[bool]) -> tuple[int, int]:
-    found = list(flags)
-    return len(found), sum(found)
+def _best(results: Sequence[Result], family: str) -> list[float]:
+    prefix = f"{family}."
+    return [
+        max((score for name, score in result.signals.items() if name.startswith(prefix)), default=0.0)
+        for result in results
+    ]
 
 
-def _percentile(ranked: Sequence[float], share: float) -> float:
-    return round(ranked[min(len(ranked) - 1, int(len(ranked) * share))], 3) if ranked else 0.0
+def _percentile(ranked: Sequence[float], percent: int) -> float:
+    return round(ranked[math.ceil(len(ranked) * percent / 100) - 1], 3) if ranked else 0.0

@@ -1,8 +1,13 @@
+import math
+
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail.evaluation import Rate, auroc, summary
+from guardrail.verdict import Action
+from tests.evaluation.parts import pair
 
 
 def test_wilson_interval_matches_published_values() -> None:
@@ -14,11 +19,14 @@ def test_wilson_interval_matches_published_values() -> None:
 
 
 @given(st.integers(1, 500), st.data())
-def test_the_interval_holds_the_share(n: int, data: st.DataObject) -> None:
+def test_the_interval_holds_the_share_and_solves_wilson_s_equation(n: int, data: st.DataObject) -> None:
     rate = Rate(n, data.draw(st.integers(0, n)))
     low, high = rate.interval
-    assert 0 <= low <= rate.share + 1e-12
+    assert -1e-12 <= low <= rate.share + 1e-12
     assert rate.share <= high + 1e-12 <= 1 + 1e-9
+    for bound in (low, high):
+        distance = abs(rate.share - bound)
+        assert distance == pytest.approx(1.959964 * math.sqrt(max(0.0, bound * (1 - bound)) / n), abs=1e-7)
 
 
 def _slow_auroc(positive: list[float], negative: list[float]) -> float:
@@ -36,26 +44,56 @@ def test_auroc_counts_pairs_and_ties_half(positive: list[float], negative: list[
 
 def test_auroc_needs_both_sides() -> None:
     assert auroc([], [0.1]) is None
+    assert auroc([0.1], []) is None
 
 
 def test_summary_leaves_ambiguous_rows_out_and_counts_by_category() -> None:
-    rows = [
-        {"id": "1", "label": "block", "category": "a"},
-        {"id": "2", "label": "block", "category": "a"},
-        {"id": "3", "label": "allow", "category": "b"},
-        {"id": "4", "label": "ambiguous", "category": "c"},
-    ]
-    results = [
-        {"id": "1", "action": "block", "signals": {"sexual.nudity": 0.9}, "ms": 1.0},
-        {"id": "2", "action": "allow", "signals": {"sexual.nudity": 0.2}, "ms": 2.0},
-        {"id": "3", "action": "hold", "signals": {"sexual.nudity": 0.4}, "ms": 3.0},
-        {"id": "4", "action": "block", "signals": {}, "ms": 4.0},
-    ]
-    found = summary(rows, results)
+    found = summary(
+        [
+            pair("block", Action.BLOCK, "a", ms=1, sexual_nudity=0.9),
+            pair("block", Action.ALLOW, "a", ms=2, sexual_nudity=0.2),
+            pair("allow", Action.HOLD, "b", ms=3, sexual_nudity=0.4),
+            pair("ambiguous", Action.BLOCK, "c", ms=4),
+        ]
+    )
     assert found["stopped_of_block"]["share"] == 0.5
     assert found["stopped_of_allow"]["share"] == 1.0
     assert found["precision"] == 0.5
-    assert found["ambiguous"] == 1
+    assert (found["rows"], found["ambiguous"], found["unjudged"]) == (4, 1, 0)
     assert found["auroc"] == {"sexual": 0.5}
-    assert [row["category"] for row in found["categories"]] == ["b", "a"]
-    assert found["ms"]["p50"] == 3.0
+    assert [(row["label"], row["category"], row["n"], row["hits"]) for row in found["categories"]] == [
+        ("allow", "b", 1, 1),
+        ("block", "a", 2, 1),
+    ]
+    assert found["ms"] == {"p50": 2.0, "p95": 4.0, "p99": 4.0}
+
+
+def test_precision_and_recall_at_each_action() -> None:
+    actions = [Action.ALLOW, Action.FLAG, Action.HOLD, Action.BLOCK]
+    pairs = [pair("block", action) for action in actions] + [pair("allow", Action.FLAG)]
+    found = {row["action"]: (row["precision"], row["recall"]) for row in summary(pairs)["at_action"]}
+    assert found == {"flag": (0.75, 0.75), "transform": (1.0, 0.5), "hold": (1.0, 0.5), "block": (1.0, 0.25)}
+
+
+def test_a_flag_is_not_a_stop_and_a_fault_is_told_apart() -> None:
+    found = summary([pair("allow", Action.FLAG), pair("block", Action.HOLD, judged=False)])
+    assert found["stopped_of_allow"]["hits"] == 0
+    assert found["stopped_of_block"]["hits"] == 1
+    assert found["unjudged"] == 1
+
+
+def test_a_family_s_best_score_counts_and_rows_without_it_score_nothing() -> None:
+    found = summary(
+        [
+            pair("block", Action.ALLOW, sexual_nudity=0.1, sexual_explicit=0.9),
+            pair("block", Action.ALLOW),
+            pair("allow", Action.ALLOW, sexual_nudity=0.5),
+        ]
+    )
+    assert found["auroc"] == {"sexual": 0.5}
+
+
+def test_a_summary_of_nothing_is_json_too() -> None:
+    found = summary([])
+    assert (found["precision"], found["auroc"], found["categories"]) == (None, {}, [])
+    assert orjson.loads(orjson.dumps(found)) == found
