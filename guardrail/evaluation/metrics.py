@@ -39,9 +39,9 @@ class Rate:
         return max(0.0, middle - half), min(1.0, middle + half)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready form, rounded to 4 places."""
+        """JSON-ready form, rounded to 6 places."""
         low, high = self.interval
-        return {**asdict(self), "share": round(self.share, 4), "low": round(low, 4), "high": round(high, 4)}
+        return {**asdict(self), "share": round(self.share, 6), "low": round(low, 6), "high": round(high, 6)}
 
 
 def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
