@@ -31,6 +31,10 @@ _QUOTED = 0.4
 _CONCEALED = 0.9
 _ENCODED = 0.6
 _MLP_WINDOW = 96
+_MARGIN = 4.0
+_WORTH_ASKING = -3.5
+_SECOND_WEIGHT = 0.5
+_SECOND_MOST = 4.0
 _MAX_TEXTS = 6
 _MIN_LETTERS = 12
 _MAX_MATCHES = 64
@@ -52,20 +56,21 @@ class Mlp:
         if [weight.shape for weight, _ in self._layers] != [(256, 384), (128, 256), (1, 128)]:
             raise ModelIntegrityError(f"model {MLP!r} has other shapes than expected")
 
-    def probability(self, embedded: NDArray[np.float32]) -> float:
-        """Highest probability over (windows, 384)."""
+    def logit(self, embedded: NDArray[np.float32]) -> float:
+        """Highest logit over (windows, 384)."""
         states = embedded
         for weight, bias in self._layers[:-1]:
             states = np.maximum(states @ weight.T + bias, 0.0)
         weight, bias = self._layers[-1]
-        return float(1.0 / (1.0 + np.exp(-(states @ weight.T + bias).max())))
+        return float((states @ weight.T + bias).max())
 
 
 class InjectionDetector:
     """Patterns and two learned scores over the prompt, over what it conceals, and over text in a picture's file.
 
-    The two networks must agree: the score is their geometric mean, so that one alone rarely reaches 0.5. A pattern says
-    it plainly and scores 0.92, or 0.4 where the prompt asks for a picture of those words.
+    A pattern says it plainly and scores 0.92, or 0.4 where the prompt asks for a picture of those words. Else our own
+    head speaks, with a margin that keeps everyday and merely alarming image prompts far below even; the second network,
+    which raises false alarms on pictures about instructions, moves that score but cannot reach even alone.
     """
 
     name = NAME
@@ -130,11 +135,9 @@ class InjectionDetector:
         assert subject.picture is not None
         signals = []
         for item in subject.picture.texts:
-            if sum(map(str.isalpha, item.text)) < _MIN_LETTERS:
-                continue
-            score, _ = self._score(skeleton(clean(item.text)))
-            for inner in hidden_texts(item.text)[:_MAX_TEXTS]:
-                score = max(score, self._score(skeleton(clean(inner.text)))[0])
+            read = [item.text, *(inner.text for inner in hidden_texts(item.text)[:_MAX_TEXTS])]
+            texts = [text for text in read if sum(map(str.isalpha, text)) >= _MIN_LETTERS]
+            score = max((self._score(skeleton(clean(text)))[0] for text in texts), default=0.0)
             if score > 0.05:
                 signals.append(Signal("injection.metadata", score, NAME, (Evidence(where=item.where),)))
         return Detection(tuple(signals), Coverage((f"{NAME}:texts={len(subject.picture.texts)}",)))
@@ -144,13 +147,13 @@ class InjectionDetector:
         said = self._said(text)
         if said is not None:
             return said
-        first = float(self._heads.scores(text)[0][_INJECTION])
-        if first < 0.1:
-            return first * 0.5, None
-        score = float(np.sqrt(first * self._second(text)))
-        if not np.isfinite(score):
+        probability = float(np.clip(self._heads.scores(text)[0][_INJECTION], 1e-6, 1 - 1e-6))
+        logit = float(np.log(probability / (1 - probability))) - _MARGIN
+        if logit > _WORTH_ASKING:
+            logit += _SECOND_WEIGHT * float(np.clip(self._second(text), -_SECOND_MOST, _SECOND_MOST))
+        if not np.isfinite(logit):
             raise DetectionError(f"model {MLP!r} gave a number that is not finite")
-        return score, None
+        return 1 / (1 + float(np.exp(-logit))), None
 
     def _said(self, text: str) -> tuple[float, tuple[int, int]] | None:
         """What a pattern says, and where. It counts as quoted only where the words that announce a quote stand right
@@ -168,7 +171,7 @@ class InjectionDetector:
         known = self._memory.get(digest)
         if known is None:
             windows, _ = self._pieces.windows(text, _MLP_WINDOW)
-            known = np.array([self._mlp.probability(self._encoder.embed(windows))], np.float32)
+            known = np.array([self._mlp.logit(self._encoder.embed(windows))], np.float32)
             self._memory.put(digest, known)
         return float(known[0])
 
