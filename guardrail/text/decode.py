@@ -43,6 +43,9 @@ _MORSE_CODES = (
     *("-.", "---", ".--.", "--.-", ".-.", "...", "-", "..-", "...-", ".--", "-..-", "-.--", "--.."),
 )
 _MORSE_TABLE = dict(zip(_MORSE_CODES, _ALPHABET, strict=True))
+_TURNED = str.maketrans("ɐqɔpǝɟƃɥᴉıɾʞʅɯuodbɹʇnʌʍʎ", "abcdefghiijklmnopqrtuvwy")
+_TURNED_ONLY = frozenset("ɐɔǝɟƃɥᴉɾʞʅɯɹʇʌʍʎ")
+_LINE = re.compile(r"[^\n]+")
 _MAX_WORD = 24
 _MAX_SEGMENTED = 400
 _SPACE_PENALTY = 4.0
@@ -56,7 +59,8 @@ class Decoded:
 
     Attributes:
         text: what it says.
-        way: how it was hidden: "base64", "hex", "url", "html", "morse", "rot13", "reversed", "bidi", "spaced".
+        way: how it was hidden: "base64", "hex", "url", "html", "morse", "rot13", "reversed", "bidi", "turned",
+            "spaced".
         span: where it stands in the text that was decoded.
     """
 
@@ -75,7 +79,7 @@ def decoded(text: str, odd: set[str], vocabulary: Vocabulary) -> list[Decoded]:
     """
     ways: list[Iterator[Decoded]] = []
     if not text.isascii():
-        ways.append(_bidi(text))
+        ways += [_bidi(text), _turned(text)]
     if "&" in text:
         ways.append(_entities(text))
     if text.count("%") > 1:
@@ -97,6 +101,15 @@ def _bidi(text: str) -> Iterator[Decoded]:
     for match in _BIDI.finditer(text):
         if match.group(1).strip():
             yield Decoded(match.group(1)[::-1], "bidi", match.span(1))
+
+
+def _turned(text: str) -> Iterator[Decoded]:
+    """Letters turned upside down and written backwards, line by line."""
+    if sum(letter in _TURNED_ONLY for letter in text) < 2:
+        return
+    for match in _LINE.finditer(text):
+        if not _TURNED_ONLY.isdisjoint(match.group()):
+            yield Decoded(match.group().translate(_TURNED)[::-1], "turned", match.span())
 
 
 def _base64(text: str) -> Iterator[Decoded]:

@@ -174,18 +174,20 @@ def _masked(token: str, vocabulary: Vocabulary) -> str | None:
 
 def _unleet(token: str, vocabulary: Vocabulary, leety: bool) -> str | None:
     """The reading that is a term or a word; else the plainest one, if letters outweigh signs."""
-    numbered = None if leety else _NUMBERED.match(token)
-    core = numbered and (numbered.group(1) or numbered.group(2))
-    if core and core not in vocabulary.listed and core in vocabulary.words:
-        return None
     if not leety and not any(map(str.isalpha, token)):
         return None
+    numbered = _NUMBERED.match(token)
+    core = numbered and (numbered.group(1) or numbered.group(2))
     choices = [_LEET.get(letter, letter) for letter in token]
     variants = ["".join(item) for item in itertools.islice(itertools.product(*choices), _MAX_VARIANTS)]
-    for held in (vocabulary.terms, {core}, vocabulary.words):
-        for word in variants if core not in held else (core or "",):
+    for held in (vocabulary.terms, vocabulary.words):
+        for word in variants:
             if word in held or _RUN.sub(r"\1", word) in held:
                 return word
+        if core in vocabulary.listed:
+            return core
+        if core in vocabulary.words and not leety:
+            return None
     signs = sum(letter in _LEET_SET for letter in token)
     first = variants[0]
     if not leety or token.isdigit() or signs > len(token) * 0.9 or not first.isalpha():

@@ -128,7 +128,7 @@ class PromptViews:
             add(View("lora", skeleton(name), name, "lora", _constant(plain.span_of(start, end))))
 
 
-def views_of(subject: Subject, *_: object) -> PromptViews:
+def views_of(subject: Subject) -> PromptViews:
     """The readings of a subject's prompt, shared by every detector that looks at this subject."""
     found = subject.memo.get(_KEY)
     if found is None:
