@@ -35,6 +35,7 @@ _MARGIN = 4.0
 _WORTH_ASKING = -3.5
 _SECOND_WEIGHT = 0.5
 _SECOND_MOST = 4.0
+_SECOND_WINDOWS = 8
 _MAX_TEXTS = 6
 _MIN_LETTERS = 12
 _MAX_MATCHES = 64
@@ -171,7 +172,9 @@ class InjectionDetector:
         known = self._memory.get(digest)
         if known is None:
             windows, _ = self._pieces.windows(text, _MLP_WINDOW)
-            known = np.array([self._mlp.logit(self._encoder.embed(windows))], np.float32)
+            # Beyond that the head has the word alone: a second reading would use up the deadline of the stage.
+            opinion = self._mlp.logit(self._encoder.embed(windows)) if len(windows) <= _SECOND_WINDOWS else 0.0
+            known = np.array([opinion], np.float32)
             self._memory.put(digest, known)
         return float(known[0])
 

@@ -120,6 +120,13 @@ def test_the_second_network_moves_what_the_head_says(tmp_path: Path, bias: float
     assert (_score(InjectionDetector(context(models)), "a lantern") >= 0.5) is raised
 
 
+def test_the_second_network_is_not_asked_about_very_long_text(tmp_path: Path) -> None:
+    models = TextModels(tmp_path, heads=heads_net({"lantern": INSTRUCTS}), bias=-8)
+    detector = InjectionDetector(context(models))
+    assert _score(detector, "a barn " * 1_000 + "lantern") == pytest.approx(0.5, abs=0.01)
+    assert models.sessions["minilm-l6-int8"].runs == 0
+
+
 def test_the_second_network_alone_raises_nothing(tmp_path: Path) -> None:
     models = TextModels(tmp_path, bias=8)
     assert _score(InjectionDetector(context(models)), "a lantern") < 0.1
