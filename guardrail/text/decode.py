@@ -18,6 +18,7 @@ from functools import cache
 from itertools import pairwise
 
 from guardrail.text.lists import ranked_words, words
+from guardrail.text.normalise import clean
 from guardrail.text.vocabulary import Vocabulary
 
 MAX_DECODED = 24
@@ -51,6 +52,8 @@ _MAX_SEGMENTED = 400
 _SPACE_PENALTY = 4.0
 _MIN_GAIN = 8
 _MIN_BYTES = 8
+_MIN_PLAIN = 5
+_LETTERS = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,5 +296,7 @@ def _printable(raw: bytes) -> str | None:
         plain = raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    letters = sum(letter.isalnum() or letter.isspace() for letter in plain)
-    return plain[:MAX_CHARS] if len(plain) >= 5 and plain.isprintable() and letters >= 0.7 * len(plain) else None
+    plain = plain[:MAX_CHARS]
+    read = clean(plain)
+    letters = sum(letter.isalnum() or letter.isspace() for letter in read)
+    return plain if len(plain) >= _MIN_PLAIN and read.isprintable() and letters >= _LETTERS * len(read) else None

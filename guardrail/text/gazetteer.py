@@ -27,6 +27,7 @@ ARTISTS = frozenset(
 _COMMON_RANK = 12_000
 _MIN_SINGLE = 5
 _MIN_JOINED = 8
+_MAX_HANDLE = 60
 _JOINTS = str.maketrans("-_.'\u2019", "     ")
 _JOINT_SIGNS = frozenset("-_.'\u2019")
 _NOT_LETTERS = re.compile(r"[^\w]|[\d_]")
@@ -94,8 +95,13 @@ class Gazetteer:
         return kept
 
     def joined(self, word: str) -> PublicFigure | None:
-        """Who a handle or file name written in one word means ("taylorswift13"), or None."""
-        return self._joined.get(_NOT_LETTERS.sub("", word))
+        """Who a handle or file name in one word begins or ends with ("taylorswift13", "realtaylorswift"), or None."""
+        letters = _NOT_LETTERS.sub("", word)[:_MAX_HANDLE]
+        for size in range(len(letters), _MIN_JOINED - 1, -1):
+            found = self._joined.get(letters[:size]) or self._joined.get(letters[-size:])
+            if found is not None:
+                return found
+        return None
 
     def _spelled(self, text: str) -> list[tuple[PublicFigure, int, int]]:
         return [
@@ -151,8 +157,9 @@ def _keys(name: str) -> set[str]:
     """The spellings to look for: as listed, with joints as blanks, and initials closed up."""
     folded = " ".join(skeleton(clean(name)).split())
     open_ = " ".join(folded.translate(_JOINTS).split())
+    dotted = re.sub(r"(?<=\b\w\.) (?=\w\.)", "", folded)
     closed = re.sub(r"\b(\w) (?=\w\b)", r"\1", open_)
-    return {key for key in (folded, open_, closed, folded.replace("'", "")) if len(key) > 1}
+    return {key for key in (folded, open_, dotted, closed, folded.replace("'", "")) if len(key) > 1}
 
 
 def _distinct(name: str, common: frozenset[str], given: frozenset[str]) -> bool:

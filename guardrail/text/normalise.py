@@ -75,6 +75,13 @@ def skeleton(cleaned: str) -> str:
         folded = again
 
 
+def bare(cleaned: str) -> str:
+    """Without accents, but in its case: what an encoding in letters needs. Takes the result of `clean`."""
+    if cleaned.isascii():
+        return cleaned
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", cleaned).translate(_fold_table()))
+
+
 def char_spans(text: str) -> list[tuple[int, int]]:
     """For each character of `skeleton(clean(text))`, where it stands in `text`; made only when something was found.
 
@@ -110,7 +117,7 @@ def _unmasked(text: str) -> str:
     runs = {match.group() for match in _FOREIGN_RUN.finditer(text)}
     pure = {word: word.translate(table) for word in runs if not any(map(str.isascii, word))}
     genuine = any(not mapped.isascii() for mapped in pure.values())
-    telling = {word for word, mapped in pure.items() if len(mapped) > 2 and mapped.lower() in known}
+    telling = {word for word, mapped in pure.items() if len(mapped) > 3 and mapped.lower() in known}
     latin = not genuine and (bool(telling) or any("a" <= letter.lower() <= "z" for letter in set(text)))
 
     def plain(match: re.Match[str]) -> str:

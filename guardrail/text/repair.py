@@ -64,7 +64,7 @@ def repaired(folded: str, odd: set[str], vocabulary: Vocabulary) -> tuple[str, l
     if not odd:
         return None
     inner = {item for part in odd for item in _inner(part)}
-    leety = sum(map(_leety, inner)) >= 2
+    leety = sum(_leety(item, vocabulary) for item in inner) >= 2
     better = {item: found for item in inner if (found := _better(item, vocabulary, leety)) is not None}
     better |= _cut(folded, inner, vocabulary)
     pieces: list[str] = []
@@ -116,9 +116,19 @@ def _inner(part: str) -> list[str]:
     return [item.strip(_OUTER) for item in _PARTS.findall(part)]
 
 
-def _leety(word: str) -> bool:
-    """Whether a word holds both letters and leet signs."""
-    return not word.isalpha() and not _LEET_SET.isdisjoint(word) and any(map(str.isalpha, word))
+def _leety(word: str, vocabulary: Vocabulary) -> bool:
+    """Whether a word of letters and leet signs spells a word, as units and numbers ("35mm", "seed5") do not."""
+    if len(word) < 3 or word.isalpha() or _LEET_SET.isdisjoint(word) or not any(map(str.isalpha, word)):
+        return False
+    numbered = _NUMBERED.match(word)
+    if numbered and (numbered.group(1) or numbered.group(2)) in vocabulary.words:
+        return False
+    return any(variant in vocabulary.words for variant in _variants(word))
+
+
+def _variants(token: str) -> list[str]:
+    choices = [_LEET.get(letter, letter) for letter in token]
+    return ["".join(item) for item in itertools.islice(itertools.product(*choices), _MAX_VARIANTS)]
 
 
 def _better(token: str, vocabulary: Vocabulary, leety: bool) -> str | None:
@@ -178,8 +188,7 @@ def _unleet(token: str, vocabulary: Vocabulary, leety: bool) -> str | None:
         return None
     numbered = _NUMBERED.match(token)
     core = numbered and (numbered.group(1) or numbered.group(2))
-    choices = [_LEET.get(letter, letter) for letter in token]
-    variants = ["".join(item) for item in itertools.islice(itertools.product(*choices), _MAX_VARIANTS)]
+    variants = _variants(token)
     for held in (vocabulary.terms, vocabulary.words):
         for word in variants:
             if word in held or _RUN.sub(r"\1", word) in held:

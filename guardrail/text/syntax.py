@@ -34,7 +34,7 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 _SIGNS = ("(", "[", "{", "<", "|", "_", "\\", "::", "--", "BREAK", "AND", "embedding:", "ADD")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
 _SEPARATOR = re.compile(r"[_\-.+/\\]+")
 _NAMES = ("tag", "embedding", "wildcard")
 _SPLITS = ("split", "list")

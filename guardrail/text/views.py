@@ -9,7 +9,7 @@ from functools import cached_property
 from guardrail.signals import Subject
 from guardrail.text.decode import Decoded, decoded
 from guardrail.text.hidden import HiddenText, hidden_texts
-from guardrail.text.normalise import char_spans, clean, skeleton
+from guardrail.text.normalise import bare, char_spans, clean, skeleton
 from guardrail.text.repair import Move, repaired
 from guardrail.text.syntax import Parsed, has_syntax, parse
 from guardrail.text.vocabulary import vocabulary
@@ -99,6 +99,10 @@ class PromptViews:
             _add_repaired(view, add)
         for item in self._decoded:
             _add_decoded(item, item.span, add)
+        for text in dict.fromkeys((bare(self.plain.cased), self.plain.text)):
+            if text not in (self.original, self.original.lower()):
+                for item in decoded(text, self.plain.odd, vocabulary()):
+                    _add_decoded(item, self._span(*item.span), add)
         return tuple(found)
 
     @cached_property

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cache
 
-from guardrail.text.lists import given_names, lexicon_files, words
+from guardrail.text.lists import given_names, lexicon_files, lines, words
 from guardrail.text.normalise import clean, skeleton
 
 _MIN_PLAIN = 0.9
+_NAME = re.compile(r"[a-z]{4,}")
 _MIN_SPLIT = 4
 _MIN_SWAP = 4
 
@@ -18,7 +20,7 @@ class Vocabulary:
     """Words and what repairing needs to know of them; all in skeleton form.
 
     Attributes:
-        words: common English words, given names and every word of the lexicon.
+        words: common English words, given names, names of public figures and every word of the lexicon.
         listed: every word of the lexicon's terms.
         terms: words that say something plainly by themselves.
         letters: sorted letters of each word, to see at once that no swap of two letters makes one.
@@ -55,7 +57,18 @@ def vocabulary() -> Vocabulary:
             listed.update(word for term in spelled for word in term.split())
             if float(group.get("score", 0)) >= _MIN_PLAIN and not str(group.get("signal", "")).startswith("minor."):
                 terms.update(term for term in spelled if term.isascii() and term.isalpha() and len(term) > 2)
-    every = words() | given_names() | listed | {word for phrase in around for word in skeleton(clean(phrase)).split()}
+    names = {
+        word
+        for file in ("people.csv", "people_extra.csv")
+        for word in _NAME.findall(skeleton(clean("\n".join(lines(file)))))
+    }
+    every = (
+        words()
+        | given_names()
+        | names
+        | listed
+        | {word for phrase in around for word in skeleton(clean(phrase)).split()}
+    )
     cuts = {(term[:at], term[at:]) for term in terms if len(term) >= _MIN_SPLIT for at in range(1, len(term))}
     return Vocabulary(
         every,
