@@ -13,8 +13,28 @@ from guardrail.inference import ModelStore
 from guardrail.settings import load_settings
 from guardrail.text.encoders import MiniLm, WordPieces
 from guardrail.text.injection import Mlp
+from guardrail.text.multilingual import Multilingual
 
 GOLDEN = Path(__file__).with_name("encoders.npz")
+LANGUAGES = Path(__file__).with_name("multilingual.npz")
+PARALLEL = (
+    "a red lighthouse by the sea",
+    "ein roter Leuchtturm am Meer",
+    "un phare rouge au bord de la mer",
+    "un faro rojo junto al mar",
+    "un faro rosso sul mare",
+    "um farol vermelho à beira-mar",
+    "een rode vuurtoren aan zee",
+    "czerwona latarnia morska nad morzem",
+    "красный маяк у моря",
+    "deniz kenarında kırmızı bir deniz feneri",
+    "منارة حمراء على البحر",
+    "海边的红色灯塔",
+    "海辺の赤い灯台",
+    "바닷가의 빨간 등대",
+    "ประภาคารสีแดงริมทะเล",
+    "a recipe for tomato soup",
+)
 SENTENCES = (
     "a lighthouse on a cliff at dusk",
     "Oil painting of two boats, (high detail:1.3), 4k",
@@ -26,7 +46,7 @@ SENTENCES = (
 
 
 def main() -> None:
-    """Write encoders.npz beside this script."""
+    """Write encoders.npz and multilingual.npz beside this script."""
     models = ModelStore(load_settings())
     pieces, encoder, classifier = WordPieces(models), MiniLm(models), Mlp(models)
     windows = [pieces.windows(sentence)[0] for sentence in SENTENCES]
@@ -35,6 +55,11 @@ def main() -> None:
     stored["embedded"] = np.stack([rows[0] for rows in embedded]).astype(np.float16)
     stored["injection"] = np.array([classifier.logit(rows[:1]) for rows in embedded], dtype=np.float32)
     np.savez_compressed(GOLDEN, allow_pickle=False, **stored)
+    other = Multilingual(models)
+    read = [other.windows(sentence)[0][0] for sentence in PARALLEL]
+    told = {f"ids{at}": np.array(ids, dtype=np.int32) for at, ids in enumerate(read)}
+    told["embedded"] = other.embed(read).astype(np.float16)
+    np.savez_compressed(LANGUAGES, allow_pickle=False, **told)
 
 
 if __name__ == "__main__":
