@@ -133,10 +133,12 @@ class PeopleDetector:
     def _patterns(self, view: View, taken: list[tuple[int, int]]) -> list[Found]:
         """A frequent given name with a surname that is no ordinary word; nobody listed, and no character."""
         found: list[Found] = []
+        if view.cased == view.text:
+            return found
         others: list[tuple[int, int]] | None = None
         same = len(view.text) == len(view.cased)
         for match in _FULL_NAME.finditer(view.cased):
-            words = match.group().lower().split()
+            words = match.group().lower().removesuffix("'s").removesuffix("\u2019s").split()
             if words[0] not in given_names() or words[-1] in _common() or not same:
                 continue
             start, end = match.span()

@@ -63,8 +63,11 @@ def repaired(folded: str, odd: set[str], vocabulary: Vocabulary) -> tuple[str, l
     """
     if not odd:
         return None
-    inner = {item for part in odd for item in _inner(part)}
+    every = {item for part in odd for item in _inner(part)}
+    inner = {item for item in every if not _counted(item, vocabulary)}
     leety = sum(_leety(item, vocabulary) for item in inner) >= 2
+    if leety:
+        inner = every
     better = {item: found for item in inner if (found := _better(item, vocabulary, leety)) is not None}
     better |= _cut(folded, inner, vocabulary)
     pieces: list[str] = []
@@ -120,10 +123,14 @@ def _leety(word: str, vocabulary: Vocabulary) -> bool:
     """Whether a word of letters and leet signs spells a word, as units and numbers ("35mm", "seed5") do not."""
     if len(word) < 3 or word.isalpha() or _LEET_SET.isdisjoint(word) or not any(map(str.isalpha, word)):
         return False
-    numbered = _NUMBERED.match(word)
-    if numbered and (numbered.group(1) or numbered.group(2)) in vocabulary.words:
-        return False
     return any(variant in vocabulary.words for variant in _variants(word))
+
+
+def _counted(word: str, vocabulary: Vocabulary) -> bool:
+    """Whether a word is an ordinary one with a number ("seed5"), and no number can stand for letters of a term."""
+    numbered = _NUMBERED.match(word)
+    core = numbered and (numbered.group(1) or numbered.group(2))
+    return core in vocabulary.words and core not in vocabulary.listed and core not in vocabulary.pieces
 
 
 def _variants(token: str) -> list[str]:

@@ -58,7 +58,8 @@ def words(wheel: Path, evaluation: Path, most: int = 40_000, least: int = 10) ->
             if row["train_ok"] and "adversarial" not in row["category"]:
                 counts.update(set(_WORD.findall(row["text"].lower())))
     held = set(general)
-    own = [word for word, count in counts.most_common() if count >= least and word not in held and len(word) > 2]
+    ranked = sorted(counts, key=lambda word: (-counts[word], word))
+    own = [word for word in ranked if counts[word] >= least and word not in held and len(word) > 2]
     header = (
         "# English words by frequency: the SymSpell dictionary (Wolf Garbe, MIT; from Google Books Ngrams, CC BY 3.0,\n"
         "# and SCOWL), then words that image prompts add.\n"
@@ -78,7 +79,8 @@ def given_names(archive: Path, most: int = 2500) -> None:
                 name, share = line.split()[:2]
                 shares[name.lower()] = max(shares.get(name.lower(), 0.0), float(share))
     ranked = sorted(shares, key=lambda name: -shares[name])[:most]
-    (LISTS / "given_names.txt").write_text("\n".join(sorted(ranked)) + "\n", encoding="utf-8")
+    header = "# Frequent given names: US Census Bureau, 1990 (public domain).\n"
+    (LISTS / "given_names.txt").write_text(header + "\n".join(sorted(ranked)) + "\n", encoding="utf-8")
 
 
 def people(evaluation: Path) -> None:
