@@ -14,6 +14,8 @@ from guardrail.errors import DetectionError
 from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.encoders import MINILM, Remembered, WordPieces, batched, padded
+from guardrail.text.language import unread_because
+from guardrail.text.lexicon import without_benign
 from guardrail.text.views import View, views_of
 
 NAME = "text.heads"
@@ -21,6 +23,7 @@ MODEL = "text-heads"
 HEADS = ("sexual", "graphic", "degrading", "injection")
 MAX_VIEWS = 4
 _FLOOR = 0.02
+_WORTH_A_SECOND_LOOK = 0.3
 _UNREAD = ("lora",)
 _LOCK = threading.Lock()
 
@@ -43,11 +46,13 @@ class LearnedHeads:
             return found
 
     def scores(self, text: str) -> tuple[NDArray[np.float32], bool]:
-        """(heads,) probabilities, and whether part of a very long text was not read.
+        """(heads,) probabilities, and whether part of a very long text was not read; zeros for other languages.
 
         Raises:
             DetectionError: the network failed or gave something that is not finite.
         """
+        if unread_because(text) is not None:
+            return np.zeros(len(HEADS), np.float32), False
         digest = self._memory.digest(text)
         known = self._memory.get(digest)
         if known is not None:
@@ -92,7 +97,10 @@ class HeadsDetector:
         skipped = []
         read = readable(views_of(subject).all)
         for view in read[:MAX_VIEWS]:
-            scores, cut = self._heads.scores(view.text)
+            why = unread_because(view.text)
+            if why is not None:
+                skipped.append(Skip(f"{NAME}:{view.name}", why))
+            scores, cut = self._scores(view.text)
             if cut:
                 skipped.append(Skip(f"{NAME}:{view.name}", "longer than the windows that are read"))
             for name, score in _named(scores):
@@ -105,6 +113,15 @@ class HeadsDetector:
             for name, (score, view) in best.items()
         )
         return Detection(signals, Coverage((f"{NAME}:views={min(len(read), MAX_VIEWS)}",), tuple(skipped)))
+
+    def _scores(self, text: str) -> tuple[NDArray[np.float32], bool]:
+        """Scores of a text; phrases that mean something else are not held against what is around them."""
+        scores, cut = self._heads.scores(text)
+        if scores.max() > _WORTH_A_SECOND_LOOK:
+            plainer = without_benign(text)
+            if plainer is not None:
+                scores = np.minimum(scores, self._heads.scores(plainer)[0])
+        return scores, cut
 
     def examples(self) -> Sequence[Example]:
         """A request by meaning, and a harmless one."""

@@ -128,6 +128,15 @@ def _patterns(lexicon: Lexicon, text: str) -> list[tuple[Entry, int, int]]:
     return found
 
 
+def without_benign(text: str) -> str | None:
+    """A skeleton without the phrases that mean something else, such as "naked mole rat"; None if it has none."""
+    spans = _whole_matches(load_lexicon().benign, text)
+    if not spans:
+        return None
+    hidden = {at for start, end in spans for at in range(start, end)}
+    return "".join(" " if at in hidden else letter for at, letter in enumerate(text))
+
+
 def _whole_matches(automaton: Any, text: str) -> list[tuple[int, int]]:
     return [
         (start, end)

@@ -113,10 +113,10 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
 def test_attack_is_refused_fast_in_little_memory(name: str) -> None:
     data, reason = ATTACKS[name]
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(PictureError) as caught:
         decode(Picture(data), Limits())
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert caught.value.reason == reason
