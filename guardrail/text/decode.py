@@ -45,7 +45,7 @@ _MORSE_CODES = (
 )
 _MORSE_TABLE = dict(zip(_MORSE_CODES, _ALPHABET, strict=True))
 _TURNED = str.maketrans("ɐqɔpǝɟƃɥᴉıɾʞʅɯuodbɹʇnʌʍʎ", "abcdefghiijklmnopqrtuvwy")
-_TURNED_ONLY = frozenset("ɐɔǝɟƃɥᴉɾʞʅɯɹʇʌʍʎ")
+_TURNED_ONLY = "ɐɔǝɟƃɥᴉɾʞʅɯɹʇʌʍʎ"
 _LINE = re.compile(r"[^\n]+")
 _MAX_WORD = 24
 _MAX_SEGMENTED = 400
@@ -108,10 +108,10 @@ def _bidi(text: str) -> Iterator[Decoded]:
 
 def _turned(text: str) -> Iterator[Decoded]:
     """Letters turned upside down and written backwards, line by line."""
-    if sum(letter in _TURNED_ONLY for letter in text) < 2:
+    if not any(letter in text for letter in _TURNED_ONLY):
         return
     for match in _LINE.finditer(text):
-        if not _TURNED_ONLY.isdisjoint(match.group()):
+        if sum(letter in match.group() for letter in _TURNED_ONLY) > 1:
             yield Decoded(match.group().translate(_TURNED)[::-1], "turned", match.span())
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
 
 from guardrail.text.lists import lines, words
@@ -41,6 +42,7 @@ _EXTRA_LETTERS = {
 }
 _FOREIGN_RUN = re.compile(r"(?<![^\W\d_])[^\W\d_]*[^\x00-\x7f\W\d_][^\W\d_]*")
 _ENCLOSED = ((0x1F130, 0x1F149), (0x1F150, 0x1F169), (0x1F170, 0x1F189))
+_FEW = 160
 _REGIONAL = (0x1F1E6, 0x1F1FF)
 _MARK = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in _STRUCK) + "]")
 
@@ -65,11 +67,11 @@ def skeleton(cleaned: str) -> str:
     """Casefolded, without accents, look-alike letters as ASCII. Takes the result of `clean`."""
     if cleaned.isascii():
         return cleaned.lower()
-    folded = unicodedata.normalize("NFKD", cleaned).translate(_fold_table())
+    folded = _mapped(unicodedata.normalize("NFKD", cleaned), _fold_table())
     while True:
         # Look-alikes are seen in capitals too, so they go before the case does.
         again = unicodedata.normalize("NFC", _unmasked(folded)).casefold()
-        again = unicodedata.normalize("NFKD", again).translate(_fold_table())
+        again = _mapped(unicodedata.normalize("NFKD", again), _fold_table())
         if again == folded or again.isascii():
             return unicodedata.normalize("NFC", again)
         folded = again
@@ -79,7 +81,7 @@ def bare(cleaned: str) -> str:
     """Without accents, but in its case: what an encoding in letters needs. Takes the result of `clean`."""
     if cleaned.isascii():
         return cleaned
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFKD", cleaned).translate(_fold_table()))
+    return unicodedata.normalize("NFC", _mapped(unicodedata.normalize("NFKD", cleaned), _fold_table()))
 
 
 def char_spans(text: str) -> list[tuple[int, int]]:
@@ -114,24 +116,37 @@ def _unmasked(text: str) -> str:
     if set(text).isdisjoint(_looks()):
         return text
     table, known = confusables(), words()
-    runs = {match.group() for match in _FOREIGN_RUN.finditer(text)}
+    runs = set(_FOREIGN_RUN.findall(text))
     pure = {word: word.translate(table) for word in runs if not any(map(str.isascii, word))}
     genuine = any(not mapped.isascii() for mapped in pure.values())
     telling = {word for word, mapped in pure.items() if len(mapped) > 3 and mapped.lower() in known}
     latin = not genuine and (bool(telling) or any("a" <= letter.lower() <= "z" for letter in set(text)))
+    if latin:
+        return _mapped(text, table)
 
     def plain(match: re.Match[str]) -> str:
         word = match.group()
-        mapped = pure.get(word)
-        if mapped is None:
-            return word.translate(table)
-        return mapped if mapped.isascii() and (latin or word in telling) else word
+        if word in telling:
+            return pure[word]
+        return word if word in pure else word.translate(table)
 
     return _FOREIGN_RUN.sub(plain, text)
 
 
 def _dropped(text: str) -> str:
-    return text if set(text).isdisjoint(_droppable()) else text.translate(_drop_table())
+    return _mapped(text, _drop_table())
+
+
+def _mapped(text: str, table: Mapping[int, str | None]) -> str:
+    """`text.translate(table)`: one replacement a distinct character, which is faster while those are few."""
+    distinct = set(text)
+    if len(distinct) > _FEW:
+        return text.translate(table)
+    for letter in distinct:
+        code = ord(letter)
+        if code in table:
+            text = text.replace(letter, table[code] or "")
+    return text
 
 
 @cache
@@ -151,11 +166,6 @@ def _drop_table() -> dict[int, str | None]:
         table |= {code: chr(ord("a") + code - first) for code in range(first, last + 1) if code - first < 26}
     table |= {code: chr(ord("a") + code - _REGIONAL[0]) for code in range(_REGIONAL[0], _REGIONAL[1] + 1)}
     return table
-
-
-@cache
-def _droppable() -> frozenset[str]:
-    return frozenset(map(chr, _drop_table()))
 
 
 @cache
