@@ -116,7 +116,7 @@ def _unmasked(text: str) -> str:
     if set(text).isdisjoint(_looks()):
         return text
     table, known = confusables(), words()
-    runs = set(_FOREIGN_RUN.findall(text))
+    runs: set[str] = set(_FOREIGN_RUN.findall(text))
     pure = {word: word.translate(table) for word in runs if not any(map(str.isascii, word))}
     genuine = any(not mapped.isascii() for mapped in pure.values())
     telling = {word for word, mapped in pure.items() if len(mapped) > 3 and mapped.lower() in known}

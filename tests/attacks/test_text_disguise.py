@@ -105,7 +105,7 @@ def test_no_story_lowers_a_plain_score(story: str) -> None:
         assert _scores(story + text)["sexual.nudity"] >= _scores(text)["sexual.nudity"]
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(st.text("\u200b\u200c\u2060\u00ad\ufe0f\U000e0001\u0336\u034f", min_size=1, max_size=4), st.integers(0, 3))
 def test_invisible_characters_anywhere(inside: str, at: int) -> None:
     word = "nude"

@@ -6,7 +6,7 @@ import base64
 import codecs
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.text.decode import MAX_DECODED, decoded, segmented
@@ -65,6 +65,7 @@ def test_nothing_where_nothing_is(text: str) -> None:
     assert _decoded(text) == []
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=()), max_size=200))
 def test_bounded(text: str) -> None:
     items = decoded(text, vocabulary().odd(skeleton(clean(text))), vocabulary())

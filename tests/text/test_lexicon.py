@@ -146,7 +146,7 @@ def test_evidence_says_where_and_how() -> None:
     ]
 
 
-@settings(max_examples=150)
+@settings(deadline=None, max_examples=150)
 @given(st.text(st.characters(exclude_categories=()), max_size=80))
 def test_any_string(text: str) -> None:
     prompt = Prompt(text)

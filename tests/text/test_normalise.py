@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.text.normalise import char_spans, clean, confusables, skeleton
@@ -12,6 +12,7 @@ ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60)
 SCRIPTS = st.text("abнeрасоxАВСЕнудеñéıſſﬁ\u0301\u0307\u200b\u202e\ud800ΑΒ１Ａ🅰ａ漢字かがกำعَربـى \n", max_size=40)
 
 
+@settings(deadline=None)
 @given(ANYTHING | SCRIPTS)
 def test_twice_changes_nothing(text: str) -> None:
     once = clean(text)
@@ -20,6 +21,7 @@ def test_twice_changes_nothing(text: str) -> None:
     assert skeleton(clean(folded)) == folded
 
 
+@settings(deadline=None)
 @given(ANYTHING | SCRIPTS)
 def test_spans_are_inside_and_in_order(text: str) -> None:
     spans = char_spans(text)

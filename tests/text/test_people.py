@@ -137,7 +137,7 @@ def test_the_negative_prompt_names_nobody() -> None:
     assert DETECTOR.detect(Subject(Stage.PROMPT, GenerationRequest((prompt,)), prompt=prompt)).signals == ()
 
 
-@settings(max_examples=150)
+@settings(deadline=None, max_examples=150)
 @given(st.text(st.characters(exclude_categories=()), max_size=40), st.text("tom hanksTHé-_<>:lora@. 40", max_size=40))
 def test_any_string(first: str, second: str) -> None:
     text = first + second

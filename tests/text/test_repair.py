@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.text.repair import repaired
@@ -52,6 +52,7 @@ def test_left_alone(text: str) -> None:
     assert _repaired(text) is None
 
 
+@settings(deadline=None)
 @given(st.text("aehnudk 0134@$!*-.'\"", max_size=60))
 def test_moves_cover_the_difference(text: str) -> None:
     found = repaired(text, vocabulary().odd(text), vocabulary())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from guardrail.text.syntax import as_words, has_syntax, parse
@@ -11,6 +11,7 @@ from guardrail.text.syntax import as_words, has_syntax, parse
 SYNTAX = st.text("ab ([{<|:>}])\\_,.0123-+AND BREAKlora\n", max_size=80)
 
 
+@settings(deadline=None)
 @given(SYNTAX)
 def test_every_character_has_an_origin(text: str) -> None:
     parsed = parse(text)
@@ -22,6 +23,7 @@ def test_every_character_has_an_origin(text: str) -> None:
     assert all(0 <= start <= end <= len(text) for _, start, end in parsed.names)
 
 
+@settings(deadline=None)
 @given(st.text("ab ,.", max_size=40))
 def test_plain_text_has_no_syntax(text: str) -> None:
     assert not has_syntax(text)

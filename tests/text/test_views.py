@@ -14,7 +14,7 @@ ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60)
 MARKED = st.text("nude n4k3d (:1.2)[|]<lora:jane_doe:1>\u200b\u0435é bnVkZQ==%6e-", max_size=80)
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(ANYTHING | MARKED)
 def test_any_string_and_spans_inside(text: str) -> None:
     for view in PromptViews(text).all:
