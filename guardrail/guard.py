@@ -102,6 +102,7 @@ class Guard:
         if detectors is None:
             context = DetectorContext(settings, store, registry or LocalRegistry(settings))
             detectors = build(context)
+        _check_weights(detectors, loaded, store)
         log = DecisionLog(settings) if settings.record else None
         return cls(loaded, detectors, settings=settings, models=store, vault=vault, log=log)
 
@@ -371,6 +372,15 @@ class Guard:
             judging.fault("guard-record", "the decision could not be recorded", "records", "failed: record")
             return judging.verdict()
         return verdict
+
+
+def _check_weights(detectors: Sequence[Detector], policy: Policy, models: ModelProvider) -> None:
+    """A missing or swapped model of a detector that the policy needs is an error at start, not at the first request."""
+    for stage in Stage:
+        plan = Plan.make(stage, detectors, policy)
+        for detector in (*plan.cheap, *plan.costly):
+            for name in detector.models:
+                models.file(name)
 
 
 def _as_request(request: GenerationRequest | str) -> GenerationRequest:
