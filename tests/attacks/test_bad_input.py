@@ -1,4 +1,4 @@
-"""Bad input and a broken installation, through the public door: a typed error or a closed verdict, and never a release."""
+"""Bad input and a broken installation, through the public door: a typed error or a closed verdict."""
 
 from __future__ import annotations
 
