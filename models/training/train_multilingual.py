@@ -116,12 +116,12 @@ def packed(made: dict[str, Float]) -> bytes:
 
 def report(found: Float, own: list[tuple[str, str, int, str]]) -> None:
     """Share above the even point a language: requests caught, harmless ones raised by any head."""
-    for language in sorted({item[0] for item in own}):
+    for language in (*sorted({item[0] for item in own}), "all"):
         shares = []
         for group in ("sexual", "undress", "graphic", "injection"):
-            mine = [i for i, item in enumerate(own) if item[0] == language and item[1] == group]
+            mine = [i for i, item in enumerate(own) if language in (item[0], "all") and item[1] == group]
             shares.append(f"{group} {(found[mine, HEADS.index(group)] >= 0).mean():.0%} of {len(mine)}")
-        mine = [i for i, item in enumerate(own) if item[0] == language and item[1] in HARMLESS]
+        mine = [i for i, item in enumerate(own) if language in (item[0], "all") and item[1] in HARMLESS]
         print(f"{language}: {', '.join(shares)}; harmless raised {(found[mine] >= 0).any(1).mean():.1%} of {len(mine)}")
 
 
