@@ -15,7 +15,7 @@ from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, 
 from guardrail.taxonomy import Stage
 from guardrail.text.encoders import MINILM, Remembered, WordPieces, batched, padded
 from guardrail.text.language import unread_because
-from guardrail.text.lexicon import without_benign
+from guardrail.text.reading import plainer, readable
 from guardrail.text.views import View, views_of
 
 NAME = "text.heads"
@@ -24,7 +24,6 @@ HEADS = ("sexual", "graphic", "degrading", "injection")
 MAX_VIEWS = 4
 _FLOOR = 0.02
 _WORTH_A_SECOND_LOOK = 0.3
-_UNREAD = ("lora",)
 _LOCK = threading.Lock()
 
 
@@ -115,12 +114,12 @@ class HeadsDetector:
         return Detection(signals, Coverage((f"{NAME}:views={min(len(read), MAX_VIEWS)}",), tuple(skipped)))
 
     def _scores(self, text: str) -> tuple[NDArray[np.float32], bool]:
-        """Scores of a text; phrases that mean something else are not held against what is around them."""
+        """Scores of a text; other-meaning phrases and names of artists are not held against the rest."""
         scores, cut = self._heads.scores(text)
         if scores.max() > _WORTH_A_SECOND_LOOK:
-            plainer = without_benign(text)
-            if plainer is not None:
-                scores = np.minimum(scores, self._heads.scores(plainer)[0])
+            rest = plainer(text)
+            if rest is not None:
+                scores = np.minimum(scores, self._heads.scores(rest)[0])
         return scores, cut
 
     def examples(self) -> Sequence[Example]:
@@ -133,12 +132,6 @@ class HeadsDetector:
                 "a lighthouse on a cliff at dusk", below={"sexual.nudity": 0.3, "harm.graphic": 0.3}, note="harmless"
             ),
         )
-
-
-def readable(views: Sequence[View]) -> list[View]:
-    """Readings worth a network: the plain one, then what was decoded; names of LoRAs are not sentences."""
-    kept = [view for view in views if view.name not in _UNREAD]
-    return sorted(kept, key=lambda view: (view.name != "plain", view.name == "syntax", -len(view.text)))
 
 
 def _named(scores: NDArray[np.float32]) -> list[tuple[str, float]]:

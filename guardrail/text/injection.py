@@ -19,9 +19,10 @@ from guardrail.settings import shipped
 from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.encoders import MINILM, MiniLm, Remembered, WordPieces
-from guardrail.text.heads import HEADS, MODEL, LearnedHeads, readable
+from guardrail.text.heads import HEADS, MODEL, LearnedHeads
 from guardrail.text.hidden import HiddenText, hidden_texts
 from guardrail.text.normalise import clean, skeleton
+from guardrail.text.reading import readable
 from guardrail.text.views import views_of
 
 NAME = "text.injection"

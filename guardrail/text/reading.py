@@ -1,0 +1,88 @@
+"""What of a prompt the networks are given: which readings, and what is no matter for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from guardrail.text.lexicon import without_benign
+from guardrail.text.lists import given_names, ranked_words, words
+from guardrail.text.views import View
+from guardrail.text.vocabulary import vocabulary
+
+_UNREAD = ("lora",)
+_STYLE = re.compile(r"\b(?:styles? of|inspired by|influenced by|by|after|from|like)\s+(?=[^\W\d_])")
+_WORD = re.compile(r"[^\W\d_][\w'.-]*")
+_COMMON = 4_000
+_MAX_NAME = 4
+_COVERED = 0.9
+_PLAINER_BY = 0.35
+
+
+def readable(views: Sequence[View]) -> list[View]:
+    """Readings worth a network: the plain one, then what was decoded; names of LoRAs are not sentences.
+
+    A reading that is gibberish gives way to one of the same whole text that is English: networks score noise at random.
+    """
+    kept = [view for view in views if view.name not in _UNREAD]
+    whole = [view for view in kept if _covers(view, views[0])]
+    best = max((_share(view.text) for view in whole), default=0.0)
+    kept = [view for view in kept if view not in whole or _share(view.text) >= best - _PLAINER_BY]
+    return sorted(kept, key=lambda view: (view.name != "plain", view.name == "syntax", -len(view.text)))
+
+
+def plainer(text: str) -> str | None:
+    """A skeleton without phrases that mean something else and without the names of artists; None if it has neither.
+
+    Only names go: words after "by" or "in the style of" that are given names or no common words, and that no list of
+    terms holds. So nothing that asks for something can hide behind a style.
+    """
+    benign = without_benign(text)
+    styled = _without_artists(benign if benign is not None else text)
+    return styled if styled is not None else benign
+
+
+def _without_artists(text: str) -> str | None:
+    pieces: list[str] = []
+    at = 0
+    for cue in _STYLE.finditer(text):
+        if cue.start() < at:
+            continue
+        end = cue.end()
+        for _ in range(_MAX_NAME):
+            word = _WORD.match(text, end)
+            if word is None or not _name_like(word.group().strip("'.-")):
+                break
+            end = word.end()
+            if text[end : end + 1] == " ":
+                end += 1
+        if end > cue.end():
+            pieces += (text[at : cue.end()], "an artist ")
+            at = end
+    if not pieces:
+        return None
+    return "".join((*pieces, text[at:])).strip()
+
+
+def _name_like(word: str) -> bool:
+    return word not in vocabulary().listed and (word in given_names() or word not in _common())
+
+
+@cache
+def _common() -> frozenset[str]:
+    return frozenset(ranked_words()[:_COMMON])
+
+
+def _covers(view: View, plain: View) -> bool:
+    """Whether a reading is one of the whole prompt, not of a part of it."""
+    start, end = view.span_of(0, len(view.text))
+    first, last = plain.span_of(0, len(plain.text))
+    return end - start >= _COVERED * max(1, last - first)
+
+
+def _share(text: str) -> float:
+    """Share of words that are common English, 0 to 1."""
+    found = [word.strip("'.-") for word in _WORD.findall(text)]
+    known = words()
+    return sum(len(word) > 1 and word in known for word in found) / max(1, len(found))
