@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -130,6 +131,8 @@ def load_runtime() -> ModuleType:
             "both onnxruntime and onnxruntime-gpu are installed; they overwrite each other",
             advice="Run: pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'guardrail[cpu]' (or [gpu]).",
         )
+    # Some builds queue usage events on disk for their maker; a guard reports to nobody.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

@@ -1,3 +1,5 @@
+import os
+import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -57,6 +59,22 @@ def test_both_runtimes_are_refused_with_the_command_that_mends_it(monkeypatch: p
     with pytest.raises(RuntimeMissingError, match="overwrite each other") as caught:
         store.load_runtime()
     assert "pip uninstall" in caught.value.advice
+
+
+@pytest.mark.slow
+def test_the_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    net = tmp_path / "net.onnx"
+    net.write_bytes(_doubling())
+    code = (
+        "from guardrail.inference.store import load_runtime\n"
+        f"load_runtime().InferenceSession({str(net)!r}, providers=['CPUExecutionProvider'])\n"
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {**os.environ, "HOME": str(home), "XDG_CACHE_HOME": str(home)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=60)
+    assert not [path for path in home.rglob("*") if path.is_file()]
 
 
 def test_no_runtime_is_refused_with_the_command_that_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
