@@ -161,4 +161,4 @@ def test_no_text_is_slow(kind: str) -> None:
     _scores("a harbour")
     begun = time.process_time()
     _scores(text)
-    assert time.process_time() - begun < 1.5
+    assert time.process_time() - begun < 5.0, "the deadline of the prompt stage"
