@@ -60,6 +60,7 @@ class Judging:
     digest: str
     prior: Prior = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
+    thorough: bool = False
     signals: list[Signal] = field(default_factory=list)
     coverage: list[Coverage] = field(default_factory=list)
     faults: list[Reason] = field(default_factory=list)
@@ -147,7 +148,7 @@ class Judging:
         self.fault("guard-error", f"detector {detector.name} failed ({kind})", detector.name, f"failed: {kind}")
 
     def _settle(self) -> bool:
-        if not self.signals:
+        if not self.signals or self.thorough:
             return False
         decision = self._decide(tuple(self.signals), None)
         if decision.action is Action.BLOCK:

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     intra_op_threads: int = Field(1, ge=1, description="threads inside one network run")
     workers: int = Field(2, ge=1, description="threads that run networks")
     record: bool = Field(True, description="write decisions to the data folder")
+    thorough: bool = Field(
+        False, description="run every detector even when the verdict is settled: whole scores, for replay; costs time"
+    )
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
     server: Server = Server()

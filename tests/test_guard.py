@@ -183,6 +183,14 @@ async def test_costly_detectors_are_spared_when_nothing_can_change(make: Callabl
     assert costly.seen, "hold can still become block"
 
 
+async def test_a_thorough_guard_asks_every_detector_and_decides_the_same(make: Callable[..., Guard]) -> None:
+    cheap, costly = Words(), Words(name="test.costly", cost_ms=20.0)
+    verdict = await make(cheap, costly, thorough=True).check_prompt("undraped")
+    assert verdict.action is Action.BLOCK
+    assert costly.seen
+    assert {signal.detector for signal in verdict.signals} == {"test.words", "test.costly"}
+
+
 async def test_a_detector_that_no_rule_reads_is_not_run_and_said_so(make: Callable[..., Guard]) -> None:
     idle = Words(name="test.idle", emits=frozenset({"provenance.ai"}))
     verdict = await make(Words(), idle).check_prompt("a red barn")

@@ -34,8 +34,7 @@ class Result:
         id: of the row.
         action: the gravest of its verdicts.
         rules: ids of the rules in force that fired.
-        signals: best score by signal name. Detectors that did not run, because the policy does not read their signals
-            or the verdict was settled before them, leave none.
+        signals: best score by signal name. Detectors whose signals the policy does not read leave none.
         ms: wall-clock milliseconds.
         judged: false when a limit or a fault of the guard kept the row back, and no rule of the policy did.
     """
@@ -66,7 +65,8 @@ class Result:
 def run(rows: Sequence[Row], policy: str, settings: Settings, *, jobs: int = 0) -> Generator[Result, None, None]:
     """Judge rows; each result comes as soon as it and all before it are there, in the order of the rows.
 
-    Nothing is recorded, and deadlines are long, so that a busy machine does not change what is measured.
+    Nothing is recorded, every detector looks even when a verdict is settled, so that scores can be compared, and
+    deadlines are long, so that a busy machine does not change what is measured.
 
     Args:
         rows: from `read_set`.
@@ -78,7 +78,7 @@ def run(rows: Sequence[Row], policy: str, settings: Settings, *, jobs: int = 0) 
         GuardrailError: the guard does not start.
         ConfigurationError: a picture cannot be read, or a process died.
     """
-    settings = settings.model_copy(update={"record": False, "workers": 1, "deadlines": _PATIENCE})
+    settings = settings.model_copy(update={"record": False, "workers": 1, "deadlines": _PATIENCE, "thorough": True})
     jobs = min(jobs or os.cpu_count() or 1, max(1, len(rows) // (2 * _CHUNK)))
     if jobs > 1:
         yield from _spread(rows, policy, settings, jobs)
