@@ -51,6 +51,9 @@ _MAX_WORD = 24
 _MAX_SEGMENTED = 400
 _SPACE_PENALTY = 4.0
 _MIN_GAIN = 8
+_MIN_VOICED = 6
+_VOICED_WEIGHT = 3
+_VOWELS = frozenset("aeiou")
 _MIN_BYTES = 8
 _MIN_PLAIN = 5
 _LETTERS = 0.7
@@ -221,7 +224,7 @@ def _ranks() -> dict[str, int]:
 
 
 def _ciphers(text: str, odd: set[str]) -> Iterator[Decoded]:
-    """rot13 and reversal of the stretch where that makes English of what is none."""
+    """rot13 and reversal of the stretch where that makes English, or at least speakable words, of what is none."""
     known = words()
     inner = [item.strip(_OUTER) for item in odd if item.isascii()]
     ways: tuple[tuple[str, Callable[[str], str]], ...] = (
@@ -229,7 +232,10 @@ def _ciphers(text: str, odd: set[str]) -> Iterator[Decoded]:
         ("reversed", lambda item: item[::-1]),
     )
     for way, turn in ways:
-        if sum(len(item) > 2 and turn(item) in known for item in inner) < 2:
+        if (
+            sum(len(item) > 2 and turn(item) in known for item in inner) < 2
+            and sum(_voiced(item, turn) for item in inner) < _MIN_VOICED
+        ):
             continue
         stretch = _stretch(text[:MAX_CHARS], turn)
         if stretch is not None:
@@ -248,6 +254,8 @@ def _stretch(text: str, turn: Callable[[str], str]) -> tuple[int, int] | None:
         gain = len(word) * ((turned in known) - (word in known))
         if turned in known and word in known:
             gain = 1 if ranks[turned] < ranks[word] else -1
+        elif turned not in known and word not in known:
+            gain = _VOICED_WEIGHT * _voiced(word, turn)
         spans.append(match.span())
         gains.append(gain)
     best, best_at, total, begun = 0, (0, 0), 0, 0
@@ -263,6 +271,11 @@ def _stretch(text: str, turn: Callable[[str], str]) -> tuple[int, int] | None:
     if best < 0.5 * letters:
         return None
     return _grown(text, spans[best_at[0]][0], spans[best_at[1]][1], spans, gains)
+
+
+def _voiced(word: str, turn: Callable[[str], str]) -> int:
+    """How many vowels a word gains by being turned: in any language, rot13 makes consonants of most vowels."""
+    return sum(letter in _VOWELS for letter in turn(word.lower())) - sum(letter in _VOWELS for letter in word.lower())
 
 
 def _grown(text: str, start: int, end: int, spans: list[tuple[int, int]], gains: list[int]) -> tuple[int, int]:

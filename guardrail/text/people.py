@@ -11,14 +11,17 @@ import re2
 
 from guardrail.detector import DetectorContext, Example
 from guardrail.errors import ConfigurationError
-from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Subject
+from guardrail.signals import Coverage, Detection, Evidence, Signal, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.gazetteer import ARTISTS, Gazetteer, PublicFigure, not_people, reference, shipped_figures
 from guardrail.text.lists import folder, given_names, mapping, ranked_words
+from guardrail.text.memory import Remembered, remembered
+from guardrail.text.misspelt import NearlyNames
 from guardrail.text.views import PromptViews, View, views_of
 
 NAME = "text.people"
 _NAMED = 0.95
+_NEARLY = 0.8
 _STYLE = 0.2
 _RELATION = 0.75
 _PATTERN = 0.6
@@ -52,11 +55,14 @@ class PeopleDetector:
     models: tuple[str, ...] = ()
 
     def __init__(self, context: DetectorContext | None = None) -> None:
+        self.detections: Remembered[Detection] = Remembered()
         own = context.parameters.get("people", ()) if context is not None else ()
         extra = tuple(PublicFigure(str(name), reference(str(name)), "operator", None) for name in own)
         self._gazetteer = Gazetteer((*extra, *shipped_figures())) if extra else _shipped_gazetteer()
+        self._nearly = NearlyNames((*extra, *shipped_figures())) if extra else _shipped_nearly()
         self._cues = _cues()
 
+    @remembered
     def detect(self, subject: Subject) -> Detection:
         """Names and relations over every reading of the prompt."""
         if subject.prompt is None:
@@ -81,12 +87,16 @@ class PeopleDetector:
     def examples(self) -> Sequence[Example]:
         """A public figure, a LoRA and a handle of one, a style, a relation, and nobody."""
         return (
-            _example("Emma Watson riding a bicycle", at_least={"person.named": 0.9}, note="a public figure"),
-            _example("portrait, <lora:taylorSwift_v2:0.8>", at_least={"person.named": 0.9}, note="a LoRA of one"),
-            _example("@taylorswift13 on a balcony", at_least={"person.named": 0.9}, note="a handle"),
-            _example("a harbour in the style of Claude Monet", below={"person.named": 0.5}, note="a style"),
-            _example("my neighbour on a balcony", at_least={"person.private": 0.5}, note="a relation"),
-            _example("a woman in a red coat", below={"person.named": 0.1, "person.private": 0.5}, note="nobody"),
+            Example.of_prompt("Emma Watson riding a bicycle", at_least={"person.named": 0.9}, note="a public figure"),
+            Example.of_prompt(
+                "portrait, <lora:taylorSwift_v2:0.8>", at_least={"person.named": 0.9}, note="a LoRA of one"
+            ),
+            Example.of_prompt("@taylorswift13 on a balcony", at_least={"person.named": 0.9}, note="a handle"),
+            Example.of_prompt("a harbour in the style of Claude Monet", below={"person.named": 0.5}, note="a style"),
+            Example.of_prompt("my neighbour on a balcony", at_least={"person.private": 0.5}, note="a relation"),
+            Example.of_prompt(
+                "a woman in a red coat", below={"person.named": 0.1, "person.private": 0.5}, note="nobody"
+            ),
         )
 
     def _named(self, view: View) -> tuple[list[Found], list[tuple[int, int]]]:
@@ -96,18 +106,25 @@ class PeopleDetector:
         names = self._gazetteer.find(view.text, view.odd)
         if view.where == "lora" and not names and (figure := self._gazetteer.joined(view.text)):
             names = [(figure, 0, len(view.text))]
-        others = _others(view.text) if names else []
-        for figure, start, end in names:
+        exact = {(low, high) for _, low, high in names}
+        nearly = [
+            item
+            for item in self._nearly.find(view.text, view.odd)
+            if not any(item[1] < high and low < item[2] for low, high in exact)
+        ]
+        others = _others(view.text) if names or nearly else []
+        for figure, start, end in (*names, *nearly):
             spans.append((start, end))
             if any(start < high and low < end for low, high in others) or not _really(figure, view, start, end):
                 continue
             style = view.where != "lora" and self._is_style(figure, view.text, start, end)
-            found.append((_STYLE if style else _NAMED, _evidence(figure, view, start, end)))
+            sure = _NAMED if (start, end) in exact else _NEARLY
+            found.append((_STYLE if style else sure, _evidence(figure, view, start, end)))
         return found, spans
 
     def _is_style(self, figure: PublicFigure, text: str, start: int, end: int) -> bool:
         """Whether a name says whose manner or work is meant. "In the style of" an actor still means the actor."""
-        before, after = text[max(0, start - _WINDOW) : start].rstrip(" '\"“‘("), text[end : end + _WINDOW]
+        before, after = _around(text, start, end)
         if self._cues["work_before"].search(before) or self._cues["work_after"].match(after):
             return True
         artist = figure.kind in ARTISTS or figure.historical
@@ -145,11 +162,9 @@ class PeopleDetector:
             others = _others(view.text) if others is None else others
             if any(start < high and low < end for low, high in (*taken, *others)):
                 continue
-            before, after = view.text[max(0, start - _WINDOW) : start].rstrip(" '\"“‘("), view.text[end : end + _WINDOW]
-            if any(self._cues[cue].search(before) for cue in ("work_before", "style_before")):
+            if _is_maker(self._cues, view.text, start, end):
                 continue
-            if any(self._cues[cue].match(after) for cue in ("work_after", "style_after")):
-                continue
+            before, after = _around(view.text, start, end)
             likely = self._cues["person_before"].search(before) or self._cues["person_after"].match(after)
             evidence = Evidence(
                 view.span_of(start, end), where=view.where, view=view.name, detail={"kind": "name_pattern"}
@@ -163,6 +178,18 @@ def _evidence(figure: PublicFigure, view: View, start: int, end: int) -> Evidenc
     if figure.historical:
         detail["era"] = "historical"
     return Evidence(view.span_of(start, end), where=view.where, view=view.name, ref=figure.ref, detail=detail)
+
+
+def _around(text: str, start: int, end: int) -> tuple[str, str]:
+    return text[max(0, start - _WINDOW) : start].rstrip(" '\"“‘("), text[end : end + _WINDOW]
+
+
+def _is_maker(cues: dict[str, Any], text: str, start: int, end: int) -> bool:
+    """Whether a name that is not listed says who made a work, or in whose manner."""
+    before, after = _around(text, start, end)
+    return any(cues[cue].search(before) for cue in ("work_before", "style_before")) or any(
+        cues[cue].match(after) for cue in ("work_after", "style_after")
+    )
 
 
 def _others(text: str) -> list[tuple[int, int]]:
@@ -199,6 +226,31 @@ def _shipped_gazetteer() -> Gazetteer:
 
 
 @cache
+def _shipped_nearly() -> NearlyNames:
+    return NearlyNames(shipped_figures())
+
+
+class Names:
+    """What is known of names besides who is listed: for detectors that find names by themselves."""
+
+    def known(self, view: View, start: int, end: int) -> bool:
+        """Whether a span holds a listed person, a character, a brand, a place or a work."""
+        listed = [(low, high) for _, low, high in _shipped_gazetteer().find(view.text, view.odd)]
+        return any(start < high and low < end for low, high in (*listed, *_others(view.text)))
+
+    def of_a_work(self, text: str, start: int, end: int) -> bool:
+        """Whether the words around a span of a skeleton make it the maker or the manner of a work."""
+        return _is_maker(_cues(), text, start, end)
+
+
+@cache
+def shipped_names() -> Names:
+    """The shipped lists, read."""
+    _cues()
+    return Names()
+
+
+@cache
 def _cues() -> dict[str, Any]:
     path = folder() / "relations.yaml"
     data = mapping(path)
@@ -219,8 +271,3 @@ def _signals(name: str, found: Sequence[Found], *, split_eras: bool = False) -> 
     for items in groups.values():
         best = max(score for score, _ in items)
         yield Signal(name, best, NAME, tuple(evidence for _, evidence in items[:_MAX_EVIDENCE]))
-
-
-def _example(text: str, *, note: str, **promises: dict[str, float]) -> Example:
-    prompt = Prompt(text)
-    return Example(Subject(Stage.PROMPT, GenerationRequest((prompt,)), prompt=prompt), note=note, **promises)

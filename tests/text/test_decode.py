@@ -75,3 +75,21 @@ def test_bounded(text: str) -> None:
 
 def test_segmented() -> None:
     assert segmented("thequietharbour") == "the quiet harbour"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Siapa orang pertama yang berjalan di bulan dan apa lautan terbesar",
+        "una mujer camina por la orilla del mar con su perro negro",
+    ],
+)
+def test_rot13_of_other_languages_is_known_by_its_vowels(said: str) -> None:
+    text = f"a watercolour of a lighthouse. {codecs.encode(said, 'rot13')}"
+    found = decoded(text, vocabulary().odd(text.lower()), vocabulary())
+    assert said in [item.text for item in found if item.way == "rot13"]
+
+
+def test_words_no_list_knows_are_not_taken_for_rot13() -> None:
+    for text in ("kovalenko oyelaran zubarev in oaxaca", "hdr, rtx, nvidia, npr, pbr, vfx, 8k", "xochitl ixtaccihuatl"):
+        assert not [item for item in decoded(text, vocabulary().odd(text), vocabulary()) if item.way == "rot13"]
