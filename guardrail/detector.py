@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from guardrail.errors import DetectorError
 from guardrail.settings import Settings
-from guardrail.signals import Detection, FaceGallery, FingerprintList, Subject
+from guardrail.signals import Detection, FaceGallery, FingerprintList, GenerationRequest, Prompt, Subject
 from guardrail.taxonomy import Stage, is_signal, nearest
 
 ENTRY_POINT_GROUP = "guardrail.detectors"
@@ -80,6 +80,20 @@ class Example:
     at_least: Mapping[str, float] = field(default_factory=dict)
     below: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+
+    @classmethod
+    def of_prompt(
+        cls,
+        text: str,
+        *,
+        at_least: Mapping[str, float] | None = None,
+        below: Mapping[str, float] | None = None,
+        note: str = "",
+    ) -> Example:
+        """An example that is a prompt without pictures."""
+        prompt = Prompt(text)
+        subject = Subject(Stage.PROMPT, GenerationRequest((prompt,)), prompt=prompt)
+        return cls(subject, at_least or {}, below or {}, note)
 
 
 @runtime_checkable

@@ -27,6 +27,7 @@ from guardrail.records import DecisionLog, LocalRegistry, Vault
 from guardrail.settings import Settings, load_settings
 from guardrail.signals import GenerationRequest, Picture, Prompt, Signal, Subject
 from guardrail.taxonomy import Stage
+from guardrail.text.concepts import ConceptsDetector
 from guardrail.verdict import Verdict
 from guardrail.vision.decode import decode
 
@@ -100,8 +101,11 @@ class Guard:
         store = models or ModelStore(settings)
         vault = Vault(settings)
         if detectors is None:
-            context = DetectorContext(settings, store, registry or LocalRegistry(settings))
-            detectors = build(context)
+            context = DetectorContext(
+                settings, store, registry or LocalRegistry(settings), {"concepts": loaded.concepts}
+            )
+            own = (ConceptsDetector(context),) if loaded.concepts else ()
+            detectors = (*build(context), *own)
         _check_weights(detectors, loaded, store)
         log = DecisionLog(settings) if settings.record else None
         return cls(loaded, detectors, settings=settings, models=store, vault=vault, log=log)
@@ -295,7 +299,15 @@ class Guard:
         prior: Sequence[Verdict],
     ) -> Judging:
         return Judging(
-            stage, request, subjects, self.policy, self._plans[stage], self._models, self.digest(content), _prior(prior)
+            stage,
+            request,
+            subjects,
+            self.policy,
+            self._plans[stage],
+            self._models,
+            self.digest(content),
+            _prior(prior),
+            thorough=self.settings.thorough,
         )
 
     def _work(self, judging: Judging, *, cheap_done: bool) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrail.errors import DetectionError, PromptError
-from guardrail.taxonomy import Stage, is_signal
+from guardrail.taxonomy import CONCEPT, Stage, is_signal
 
 RGB = NDArray[np.uint8]
 """A picture as (height, width, 3) RGB, 0 to 255."""
@@ -101,6 +101,29 @@ class Signal:
         if self.evidence:
             found["evidence"] = [item.to_dict() for item in self.evidence]
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class Concept:
+    """A meaning that a policy gives by example.
+
+    Attributes:
+        name: as declared; rules read `concept.<name>`.
+        like: sentences that mean it.
+        unlike: sentences that look alike and do not mean it.
+        file, line: where it is declared, for errors.
+    """
+
+    name: str
+    like: tuple[str, ...]
+    unlike: tuple[str, ...] = ()
+    file: str | None = None
+    line: int | None = None
+
+    @property
+    def signal(self) -> str:
+        """Name of the signal it raises."""
+        return CONCEPT + self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """The closed list of signal names, what each means, and how they map onto other vocabularies.
 
 A signal keeps its name whether a prompt, an upload or an output raised it; the stage tells them apart.
-Detectors may only emit names listed here, so a policy that refers to a name can be checked at load.
+Detectors may only emit names listed here, so a policy that refers to a name can be checked at load; the one open
+family is `concept.`, whose names a policy declares itself.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,7 +42,11 @@ _ENTRIES = (
     SignalName("sexual.nudity", "a naked or partly naked body is asked for or shown", "sexual", ("sexual",)),
     SignalName("sexual.suggestive", "clothed but sexualised", "sexual"),
     SignalName("sexual.undress", "the request removes clothing from a depicted person", "sexual", ("sexual",)),
-    SignalName("minor.mention", "the text speaks of a child or of somebody under 18", "minors"),
+    SignalName(
+        "minor.mention",
+        "speaks of somebody under 18; below 0.5 in a harmless scene",
+        "minors",
+    ),
     SignalName("minor.apparent", "a depicted person may be under 18", "minors"),
     SignalName("person.named", "a real person is named or pinned down by the text", "real_person"),
     SignalName("person.public_figure", "the named person is a known public figure", "real_person"),
@@ -57,7 +63,11 @@ _ENTRIES = (
     SignalName("harm.deceptive", "made to deceive: forged news, evidence or documents", "deception"),
     SignalName("harm.graphic", "gore, mutilation or torture", "violence", ("violence", "violence/graphic")),
     SignalName("injection.instruction", "an instruction aimed at the machine, not at the picture", "injection"),
-    SignalName("injection.concealed", "text that a person cannot see: invisible or encoded", "injection"),
+    SignalName(
+        "injection.concealed",
+        "invisible or encoded text; below 0.5 unless it instructs",
+        "injection",
+    ),
     SignalName("injection.scaling", "text that appears only when the picture is scaled", "injection"),
     SignalName("injection.visible_text", "text in the picture that instructs the machine", "injection"),
     SignalName("injection.metadata", "text in the file's metadata or after its end", "injection"),
@@ -119,9 +129,15 @@ MLCOMMONS_HAZARDS: Mapping[str, str] = MappingProxyType(
 """Signal name -> hazard of the MLCommons AILuminate taxonomy."""
 
 
+CONCEPT = "concept."
+"""What the names of signals begin with that a policy declares itself under `concepts`."""
+
+_CONCEPT = re.compile(r"concept\.[a-z][a-z0-9_]{0,63}")
+
+
 def is_signal(name: str) -> bool:
-    """Whether `name` is in the taxonomy."""
-    return name in SIGNALS
+    """Whether `name` is in the taxonomy, or is the name of a policy's concept."""
+    return name in SIGNALS or _CONCEPT.fullmatch(name) is not None
 
 
 def nearest(name: str) -> str | None:

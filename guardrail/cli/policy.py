@@ -1,4 +1,4 @@
-"""`guardrail policy`: lint and test policies, print the schema."""
+"""`guardrail policy`: lint and test policies, try their concepts, print the schema."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 
 import click
 
-from guardrail.policy import Finding, SuiteReport, json_schema, lint, run_suite
+from guardrail.evaluation.concepts import concept_scores, read_prompts
+from guardrail.policy import Finding, SuiteReport, json_schema, lint, load_policy, run_suite
 from guardrail.policy.source import locate
 
+_SHOWN = 100
 _COLOURS = {"error": "red", "warning": "yellow", "note": "blue"}
 
 
@@ -65,6 +67,30 @@ def schema(out: Path | None) -> None:
         click.echo(text)
     else:
         out.write_text(text + "\n", encoding="utf-8")
+
+
+@command.command("try-concept")
+@click.argument("policy", metavar="POLICY")
+@click.argument("concept", metavar="CONCEPT")
+@click.argument("prompts", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--at", default=0.5, type=click.FloatRange(0, 1), show_default=True, help="Score that counts as caught.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def try_concept(policy: str, concept: str, prompts: Path, at: float, as_json: bool) -> None:
+    """Show what a concept of a policy would catch in a file of prompts, the surest first.
+
+    PROMPTS holds one prompt a line, or JSON lines with a field "text". Your prompts are shown, not kept.
+    """
+    found = concept_scores(load_policy(policy), concept, read_prompts(prompts))
+    caught = sorted((item for item in found if item.score >= at), key=lambda item: -item.score)
+    if as_json:
+        data = [{"line": item.line, "score": round(item.score, 4)} for item in found]
+        click.echo(
+            json.dumps({"concept": concept, "at": at, "prompts": len(found), "caught": len(caught), "all": data})
+        )
+        return
+    for item in caught:
+        click.echo(f"{item.score:.2f}  line {item.line}: {item.text[:_SHOWN]}")
+    click.echo(f"{len(caught)} of {len(found)} prompts score {at:g} or more for {concept!r}")
 
 
 def _print_findings(file: str, findings: tuple[Finding, ...]) -> None:

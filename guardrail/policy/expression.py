@@ -81,8 +81,10 @@ class Condition:
         return result
 
 
-def compile_condition(source: str, *, file: str | None, line: int | None) -> Condition:
-    """Parse and type-check one expression.
+def compile_condition(
+    source: str, *, file: str | None, line: int | None, concepts: frozenset[str] = frozenset()
+) -> Condition:
+    """Parse and type-check one expression; `concepts` are the signal names that the policy itself declares.
 
     Raises:
         PolicyError: a syntax or type error, a misspelt name (with the nearest right one), or a result that is not
@@ -91,12 +93,12 @@ def compile_condition(source: str, *, file: str | None, line: int | None) -> Con
     if len(source) > MAX_LENGTH:
         raise PolicyError(f"a condition may have {MAX_LENGTH} characters", file=file, line=line)
     try:
-        compiled = _environment().compile(source)
+        compiled = _environment(concepts).compile(source)
     except RuntimeError as error:
-        raise _explained(str(error), file, line) from error
+        raise _explained(str(error), file, line, concepts) from error
     if compiled.return_type() != cel.Type.BOOL:
         raise PolicyError("a condition must be true or false; compare the score: `>= 0.5`", file=file, line=line)
-    names = frozenset(_NAME.findall(source)) & _zeros().keys()
+    names = frozenset(_NAME.findall(source)) & _zeros(concepts).keys()
     _check_names(source, names, file, line)
     return Condition(source, names, *_reads(names), compiled)
 
@@ -109,6 +111,7 @@ def bind(
     request: GenerationRequest,
     *,
     uploads: int | None = None,
+    concepts: frozenset[str] = frozenset(),
 ) -> Any:
     """A CEL activation.
 
@@ -118,6 +121,7 @@ def bind(
         prior: signals of earlier stages.
         request: facts.
         uploads: stands for the number of the request's uploads when given.
+        concepts: signal names that the policy itself declares.
     """
     values: dict[str, Any] = dict.fromkeys(names, 0.0)
     _fill(values, "", signals)
@@ -129,7 +133,7 @@ def bind(
     values["request.uploads"] = len(request.uploads) if uploads is None else uploads
     values["request.tenant"] = text_of(request.tenant or "")
     values["request.params"] = {text_of(name): text_of(value) for name, value in request.params.items()}
-    return _environment().Activation(values)
+    return _environment(concepts).Activation(values)
 
 
 def text_of(value: object) -> str:
@@ -160,9 +164,9 @@ def _fill(values: dict[str, Any], prefix: str, signals: Iterable[Signal]) -> Non
 
 
 @cache
-def _zeros() -> Mapping[str, float]:
+def _zeros(concepts: frozenset[str] = frozenset()) -> Mapping[str, float]:
     prefixes = ("", *(f"{stage.value}." for stage in EARLIER))
-    return {prefix + name: 0.0 for prefix in prefixes for name in (*SIGNALS, *DERIVED)}
+    return {prefix + name: 0.0 for prefix in prefixes for name in (*SIGNALS, *DERIVED, *concepts)}
 
 
 def _declared(names: Iterable[str]) -> Any:
@@ -174,8 +178,8 @@ def _declared(names: Iterable[str]) -> Any:
 
 
 @cache
-def _environment() -> Any:
-    return _declared(_zeros())
+def _environment(concepts: frozenset[str]) -> Any:
+    return _declared(_zeros(concepts))
 
 
 def _check_names(source: str, names: frozenset[str], file: str | None, line: int | None) -> None:
@@ -198,11 +202,11 @@ def _reads(names: Iterable[str]) -> tuple[frozenset[str], frozenset[tuple[Stage,
     return frozenset(reads), frozenset(earlier)
 
 
-def _explained(problem: str, file: str | None, line: int | None) -> PolicyError:
+def _explained(problem: str, file: str | None, line: int | None, concepts: frozenset[str]) -> PolicyError:
     undeclared = _UNDECLARED.search(problem)
     if undeclared:
         wrong = undeclared.group(1)
-        nearest = closest(wrong, [*_zeros(), *FACTS])
+        nearest = closest(wrong, [*_zeros(concepts), *FACTS])
         return PolicyError(f"no signal or fact is called {wrong!r}", file=file, line=line, nearest=nearest)
     if "(double, int)" in problem or "(int, double)" in problem:
         return PolicyError("a score is a decimal number: write 1.0, not 1", file=file, line=line)

@@ -14,11 +14,13 @@ from guardrail.policy.expression import closest
 from guardrail.policy.schema import ListSpec, PolicyFile, RuleSpec
 from guardrail.policy.source import locate, parse, read_file, read_text
 from guardrail.policy.tree import Document
+from guardrail.signals import Concept
 from guardrail.taxonomy import Stage
 from guardrail.verdict import Action
 
 FLOOR = "floor"
 MAX_FILES = 64
+MAX_CONCEPTS = 64
 MAX_LIST_BYTES = 16_000_000
 _CONDITIONS = ("when", "pattern", "patterns", "term_list", "engine")
 _RESERVED = frozenset({"coverage", "unreadable-picture"})
@@ -65,6 +67,7 @@ class Layers:
     lists: dict[str, list[str]] = field(default_factory=dict)
     list_lines: dict[str, tuple[str | None, int | None]] = field(default_factory=dict)
     relaxed: dict[str, Relaxed] = field(default_factory=dict)
+    concepts: dict[str, Concept] = field(default_factory=dict)
     requires: dict[Stage, set[str]] = field(default_factory=lambda: {stage: set() for stage in Stage})
     on_error: Action = Action.HOLD
     on_partial: Literal["drop", "refuse"] = "drop"
@@ -97,6 +100,7 @@ def gather(path: Path, layers: Layers, chain: tuple[Path, ...] = ()) -> PolicyFi
         _restore_rules(parsed, document, layers)
         return parsed
     _lay_lists(parsed, path, document, layers)
+    _lay_concepts(parsed, document, layers)
     _lay_rules(parsed, document, layers)
     for stage in Stage:
         layers.requires[stage] |= set(getattr(parsed.require, stage.value))
@@ -189,6 +193,22 @@ def _lay_lists(parsed: PolicyFile, path: Path, document: Document, layers: Layer
         terms = [*spec.terms, *_file_terms(spec, path, document.file, line)]
         layers.lists[name] = [*layers.lists.get(name, []), *terms]
         layers.list_lines[name] = (document.file, line)
+
+
+def _lay_concepts(parsed: PolicyFile, document: Document, layers: Layers) -> None:
+    """Concepts are not redefined by another layer: that would change what inherited rules catch."""
+    for name, spec in parsed.concepts.items():
+        line = document.line(("concepts", name))
+        if name in layers.concepts:
+            raise PolicyError(
+                f"the concept {name!r} is inherited",
+                file=document.file,
+                line=line,
+                advice="Give this one another name, and a rule of its own.",
+            )
+        if len(layers.concepts) >= MAX_CONCEPTS:
+            raise PolicyError(f"a policy may have {MAX_CONCEPTS} concepts", file=document.file, line=line)
+        layers.concepts[name] = Concept(name, tuple(spec.like), tuple(spec.unlike), document.file, line)
 
 
 def _file_terms(spec: ListSpec, path: Path, file: str | None, line: int | None) -> list[str]:

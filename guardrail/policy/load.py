@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from guardrail.errors import PolicyError
-from guardrail.policy.expression import closest, compile_condition
+from guardrail.policy.expression import Condition, closest, compile_condition
 from guardrail.policy.layers import FLOOR, Entry, Layers, gather, stages
 from guardrail.policy.patterns import (
     MAX_FUZZY,
@@ -56,6 +56,7 @@ class _Compiler:
         self._patterns: list[str] = []
         self._fuzzy = 0
         self._terms: dict[str, TermList] = {}
+        self._concepts = frozenset(concept.signal for concept in layers.concepts.values())
 
     def policy(self, top: PolicyFile) -> Policy:
         layers = self._layers
@@ -72,6 +73,7 @@ class _Compiler:
             on_partial=layers.on_partial,
             requires=requires,
             relaxed=tuple(layers.relaxed.values()),
+            concepts=tuple(layers.concepts.values()),
         )
 
     def _list(self, name: str, terms: Sequence[str]) -> TermList:
@@ -98,7 +100,7 @@ class _Compiler:
             severity=spec.severity,
             mode=spec.mode,
             rollout=spec.rollout,
-            condition=compile_condition(spec.when, file=file, line=line) if spec.when is not None else None,
+            condition=self._condition(spec.when, file, line),
             patterns=positions,
             fuzzy=fuzzy,
             terms=self._terms[spec.term_list] if spec.term_list is not None else None,
@@ -106,6 +108,11 @@ class _Compiler:
             source=file or "",
             line=entry.line("id"),
         )
+
+    def _condition(self, source: str | None, file: str | None, line: int | None) -> Condition | None:
+        if source is None:
+            return None
+        return compile_condition(source, file=file, line=line, concepts=self._concepts)
 
     def _matchers(self, entry: Entry) -> tuple[frozenset[int], tuple[FuzzyPattern, ...]]:
         spec, positions, fuzzy = entry.spec, set(), []
@@ -129,6 +136,7 @@ def _digest(entries: Sequence[Entry], layers: Layers) -> str:
     content: Mapping[str, object] = {
         "rules": [entry.spec.model_dump() for entry in entries],
         "lists": layers.lists,
+        "concepts": {name: [concept.like, concept.unlike] for name, concept in layers.concepts.items()},
         "require": {stage.value: sorted(names) for stage, names in layers.requires.items()},
         "on_error": layers.on_error.value,
         "on_partial": layers.on_partial,

@@ -12,7 +12,7 @@ from guardrail.policy.expression import Condition, bind, text_of
 from guardrail.policy.layers import Relaxed
 from guardrail.policy.patterns import FuzzyPattern, PatternSet, PatternTimeoutError
 from guardrail.policy.texts import TermList, Texts
-from guardrail.signals import Coverage, GenerationRequest, Signal
+from guardrail.signals import Concept, Coverage, GenerationRequest, Signal
 from guardrail.taxonomy import Stage
 from guardrail.verdict import Action, Decision, PolicyRef, Reason
 
@@ -72,6 +72,7 @@ class Policy:
         on_partial: "drop" the bad pictures of an answer, or "refuse" the lot.
         requires: detectors that must have inspected, by stage.
         relaxed: inherited rules that were loosened, with the reason.
+        concepts: meanings that the policy gives by example; each raises the signal `concept.<name>`.
     """
 
     ref: PolicyRef
@@ -81,11 +82,13 @@ class Policy:
     on_partial: Literal["drop", "refuse"]
     requires: Mapping[Stage, frozenset[str]]
     relaxed: tuple[Relaxed, ...] = ()
+    concepts: tuple[Concept, ...] = ()
     _by_stage: Mapping[Stage, tuple[Rule, ...]] = field(init=False, repr=False)
     _worded: Mapping[Stage, tuple[Rule, ...]] = field(init=False, repr=False)
     _names: Mapping[Stage, frozenset[str]] = field(init=False, repr=False)
     _reads_facts: bool = field(init=False, repr=False)
     _idle: Any = field(init=False, repr=False)
+    _declared: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         at = {stage: [rule for rule in self.rules if stage in rule.stages] for stage in Stage}
@@ -100,6 +103,7 @@ class Policy:
         object.__setattr__(self, "_worded", worded)
         object.__setattr__(self, "_names", names)
         object.__setattr__(self, "_reads_facts", any("tenant" in text or "params" in text for text in sources))
+        object.__setattr__(self, "_declared", frozenset(concept.signal for concept in self.concepts))
         object.__setattr__(self, "_idle", lru_cache(maxsize=_IDLE_CACHE)(self._idle_rules))
 
     def signals_used(self, stage: Stage) -> frozenset[str]:
@@ -151,7 +155,9 @@ class Policy:
             try:
                 if condition is not None:
                     if idle is None or condition.touched(raised, earlier):
-                        values = values or bind(self._names[stage], stage, signals, prior, request)
+                        values = values or bind(
+                            self._names[stage], stage, signals, prior, request, concepts=self._declared
+                        )
                         holds = condition.holds(values)
                     else:
                         holds = rule.id in idle
@@ -197,7 +203,7 @@ class Policy:
         """
         operation, uploads, tenant, params = facts
         blank = GenerationRequest(operation=operation, tenant=tenant, params=dict(params))
-        values = bind(self._names[stage], stage, (), {}, blank, uploads=uploads)
+        values = bind(self._names[stage], stage, (), {}, blank, uploads=uploads, concepts=self._declared)
         try:
             return frozenset(
                 rule.id for rule in self._by_stage[stage] if rule.condition and rule.condition.holds(values)

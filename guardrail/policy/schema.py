@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+ConceptName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Sentence = Annotated[str, Field(min_length=3, max_length=500, pattern=r"\w")]
 StageName = Literal["prompt", "input", "output"]
 ActionName = Literal["allow", "flag", "transform", "hold", "block"]
 
@@ -20,6 +22,15 @@ class ListSpec(_Strict):
 
     terms: list[str] = Field(default_factory=list, description="words or phrases, matched on word boundaries")
     file: str | None = Field(None, description="CSV file, relative to the policy file; its first column is read")
+
+
+class ConceptSpec(_Strict):
+    """A meaning, given by example sentences in any of sixteen languages; raises the signal `concept.<name>`."""
+
+    like: list[Sentence] = Field(min_length=1, max_length=64, description="prompts that mean it")
+    unlike: list[Sentence] = Field(
+        default_factory=list, max_length=64, description="prompts that look alike and do not mean it"
+    )
 
 
 class RuleSpec(_Strict):
@@ -88,6 +99,9 @@ class PolicyFile(_Strict):
     description: str = Field("", description="what the policy is for")
     extends: str | list[str] = Field(default_factory=list, description="shipped names or relative paths")
     lists: dict[Identifier, ListSpec] = Field(default_factory=dict, description="named lists of terms")
+    concepts: dict[ConceptName, ConceptSpec] = Field(
+        default_factory=dict, description="meanings given by example; rules read them as concept.<name>"
+    )
     rules: list[RuleSpec] = Field(
         default_factory=list, max_length=2_000, description="all are looked at; the gravest wins"
     )

@@ -15,8 +15,6 @@ from guardrail.settings import shipped
 
 M = TypeVar("M", bound=BaseModel)
 
-_LATER = {"concepts": "`concepts` is not supported by this version"}
-
 
 def locate(name: str | Path, base: Path | None = None, line: int | None = None) -> Path:
     """A path (relative to the folder of the file `base`), or the file of a shipped policy by its name.
@@ -96,8 +94,6 @@ def parse(model: type[M], document: Document) -> M:
 def _problem(model: type[BaseModel], fault: Any, path: tuple[str | int, ...]) -> tuple[str, str | None]:
     if fault["type"] == "extra_forbidden":
         name = str(path[-1])
-        if name in _LATER:
-            return _LATER[name], None
         return f"no field is called {name!r} here", closest(name, _fields(model, path[:-1]))
     if fault["type"] == "missing":
         return f"{path[-1]!r} is missing", None

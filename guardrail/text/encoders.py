@@ -1,11 +1,7 @@
-"""Token windows and the networks that read them, with a small memory of recent results."""
+"""Token windows and the networks that read them."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,9 +18,9 @@ STRIDE = 40
 MAX_WINDOWS = 256
 _BATCH = 16
 _CLS, _SEP = 101, 102
-_REMEMBERED = 4_096
 
 Windows = list[list[int]]
+Offsets = list[tuple[int, int]]
 
 
 class WordPieces:
@@ -45,40 +41,19 @@ class WordPieces:
 
     def windows(self, text: str, size: int = WINDOW) -> tuple[Windows, bool]:
         """Token ids in windows of at most `size`, and whether the text was longer than all windows together."""
-        ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        found, _, cut = self.windows_with_offsets(text, size)
+        return found, cut
+
+    def windows_with_offsets(self, text: str, size: int = WINDOW) -> tuple[Windows, list[Offsets], bool]:
+        """`windows`, with (start, end) in the text of every token between the first and the last of a window."""
+        encoded = self._tokenizer.encode(text, add_special_tokens=False)
+        ids, offsets = encoded.ids, encoded.offsets
         inner = size - 2
         step = STRIDE - 2 if size == WINDOW else inner
         starts = range(0, max(1, len(ids) - (inner - step)), step)
-        found = [[_CLS, *ids[start : start + inner], _SEP] for start in starts[:MAX_WINDOWS]]
-        return found, len(starts) > MAX_WINDOWS
-
-
-class Remembered:
-    """Results of recent texts by keyed digest: the texts themselves are not kept. Thread safe, bounded."""
-
-    def __init__(self) -> None:
-        self._key = os.urandom(32)
-        self._lock = threading.Lock()
-        self._found: OrderedDict[bytes, NDArray[np.float32]] = OrderedDict()
-
-    def digest(self, text: str) -> bytes:
-        """Keyed digest of a text, comparable in this process only."""
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=self._key, digest_size=16).digest()
-
-    def get(self, digest: bytes) -> NDArray[np.float32] | None:
-        """The result for a digest, or None."""
-        with self._lock:
-            found = self._found.get(digest)
-            if found is not None:
-                self._found.move_to_end(digest)
-            return found
-
-    def put(self, digest: bytes, result: NDArray[np.float32]) -> None:
-        """Keep a result; the least recently used goes."""
-        with self._lock:
-            self._found[digest] = result
-            while len(self._found) > _REMEMBERED:
-                self._found.popitem(last=False)
+        kept = starts[:MAX_WINDOWS]
+        found = [[_CLS, *ids[start : start + inner], _SEP] for start in kept]
+        return found, [offsets[start : start + inner] for start in kept], len(starts) > MAX_WINDOWS
 
 
 def padded(windows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -1,9 +1,10 @@
-"""`HeadsDetector`: calibrated learned scores from our own fine-tuned MiniLM, one head a signal family."""
+"""`HeadsDetector`: calibrated learned scores from our own fine-tuned MiniLM, one head a signal."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,29 +12,61 @@ from numpy.typing import NDArray
 
 from guardrail.detector import DetectorContext, Example, ModelProvider
 from guardrail.errors import DetectionError
-from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Skip, Subject
+from guardrail.signals import Coverage, Detection, Evidence, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
-from guardrail.text.encoders import MINILM, Remembered, WordPieces, batched, padded
-from guardrail.text.language import unread_because
+from guardrail.text.encoders import MINILM, WordPieces, batched, padded
+from guardrail.text.language import tongues
+from guardrail.text.memory import Remembered, remembered
+from guardrail.text.mentions import mention
 from guardrail.text.reading import plainer, readable
 from guardrail.text.views import View, views_of
 
 NAME = "text.heads"
 MODEL = "text-heads"
-HEADS = ("sexual", "graphic", "degrading", "injection")
+HEADS = ("sexual", "explicit", "suggestive", "undress", "minor", "graphic", "degrading", "deceptive", "injection")
+SIGNALS = {
+    "sexual": "sexual.nudity",
+    "explicit": "sexual.explicit",
+    "suggestive": "sexual.suggestive",
+    "undress": "sexual.undress",
+    "minor": "minor.mention",
+    "graphic": "harm.graphic",
+    "degrading": "harm.degrading",
+    "deceptive": "harm.deceptive",
+}
 MAX_VIEWS = 4
 _FLOOR = 0.02
 _WORTH_A_SECOND_LOOK = 0.3
+_PERSON = 0.5
 _LOCK = threading.Lock()
+
+Span = tuple[int, int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the network makes of a text.
+
+    Attributes:
+        scores: (heads,) probabilities, the highest over its windows; zeros for other languages.
+        people: (start, end, probability) of words that name a person, in the part that is read as English.
+        cut: whether part of a very long text was not read.
+        whole: whether all of the text is read as English.
+    """
+
+    scores: NDArray[np.float32]
+    people: tuple[Span, ...] = ()
+    cut: bool = False
+    whole: bool = True
 
 
 class LearnedHeads:
-    """The network: a text to one probability a head, the highest over its windows."""
+    """The network, with a memory of recent texts."""
 
     def __init__(self, models: ModelProvider) -> None:
         self._pieces = WordPieces(models)
         self._session = models.session(MODEL)
-        self._memory = Remembered()
+        self._memory: Remembered[Reading] = Remembered()
 
     @classmethod
     def shared(cls, models: ModelProvider) -> LearnedHeads:
@@ -44,50 +77,49 @@ class LearnedHeads:
                 found = _SHARED[models] = cls(models)
             return found
 
-    def scores(self, text: str) -> tuple[NDArray[np.float32], bool]:
-        """(heads,) probabilities, and whether part of a very long text was not read; zeros for other languages.
+    def read(self, text: str) -> Reading:
+        """Scores and names of a skeleton; parts in other languages are left to `text.languages`.
 
         Raises:
             DetectionError: the network failed or gave something that is not finite.
         """
-        if unread_because(text) is not None:
-            return np.zeros(len(HEADS), np.float32), False
-        digest = self._memory.digest(text)
-        known = self._memory.get(digest)
-        if known is not None:
-            return known[:-1], bool(known[-1])
-        windows, cut = self._pieces.windows(text)
-        logits = []
-        for part in batched(windows):
-            ids, mask = padded(part)
-            logits.append(self._session.run({"ids": ids, "mask": mask})[0])
-        found = np.concatenate(logits)
+        return self._memory.recall(text, self._read)
+
+    def _read(self, text: str) -> Reading:
+        part = tongues(text).english
+        if not part.strip():
+            return Reading(np.zeros(len(HEADS), np.float32), whole=not text.strip())
+        windows, offsets, cut = self._pieces.windows_with_offsets(part)
+        rows, tokens = [], []
+        for batch in batched(windows):
+            ids, mask = padded(batch)
+            logits, people = self._session.run({"ids": ids, "mask": mask})
+            rows.append(logits)
+            tokens += list(people)
+        found = np.concatenate(rows)
         if found.shape[1] != len(HEADS) or not np.isfinite(found).all():
             raise DetectionError(f"model {MODEL!r} gave numbers that are not finite or of the wrong shape")
-        best = (1.0 / (1.0 + np.exp(-found.max(axis=0)))).astype(np.float32)
-        self._memory.put(digest, np.append(best, np.float32(cut)))
-        return best, cut
+        best = _probability(found.max(axis=0))
+        return Reading(best, _people(part, offsets, tokens), cut, part == text)
 
 
 _SHARED: WeakKeyDictionary[ModelProvider, LearnedHeads] = WeakKeyDictionary()
 
 
 class HeadsDetector:
-    """Raises `sexual.*` and `harm.*` by meaning, in the plain and in every decoded reading of the prompt.
-
-    The head for sexual content gives `sexual.nudity` its probability p and `sexual.explicit` 2p - 1: one family was
-    labelled in the training data, so explicitness is read from how sure the head is.
-    """
+    """Raises `sexual.*`, `minor.mention` and `harm.*` by meaning, in the plain and in every decoded reading."""
 
     name = NAME
     stages = frozenset({Stage.PROMPT})
-    emits = frozenset({"sexual.explicit", "sexual.nudity", "harm.graphic", "harm.degrading"})
+    emits = frozenset(SIGNALS.values())
     cost_ms = 6.0
     models = (MODEL, MINILM)
 
     def __init__(self, context: DetectorContext) -> None:
+        self.detections: Remembered[Detection] = Remembered()
         self._heads = LearnedHeads.shared(context.models)
 
+    @remembered
     def detect(self, subject: Subject) -> Detection:
         """Probabilities of every head over the readings, the highest of each."""
         if subject.prompt is None or not subject.prompt.text.strip():
@@ -96,13 +128,12 @@ class HeadsDetector:
         skipped = []
         read = readable(views_of(subject).all)
         for view in read[:MAX_VIEWS]:
-            why = unread_because(view.text)
-            if why is not None:
-                skipped.append(Skip(f"{NAME}:{view.name}", why))
-            scores, cut = self._scores(view.text)
-            if cut:
+            reading = self._heads.read(view.text)
+            if not reading.whole:
+                skipped.append(Skip(f"{NAME}:{view.name}", "partly not English: left to text.languages"))
+            if reading.cut:
                 skipped.append(Skip(f"{NAME}:{view.name}", "longer than the windows that are read"))
-            for name, score in _named(scores):
+            for name, score in named(self._plainer(view.text, reading.scores)):
                 if score > best.get(name, (_FLOOR, view))[0]:
                     best[name] = (score, view)
         if len(read) > MAX_VIEWS:
@@ -113,37 +144,57 @@ class HeadsDetector:
         )
         return Detection(signals, Coverage((f"{NAME}:views={min(len(read), MAX_VIEWS)}",), tuple(skipped)))
 
-    def _scores(self, text: str) -> tuple[NDArray[np.float32], bool]:
+    def _plainer(self, text: str, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores of a text; other-meaning phrases and names of artists are not held against the rest."""
-        scores, cut = self._heads.scores(text)
         if scores.max() > _WORTH_A_SECOND_LOOK:
             rest = plainer(text)
             if rest is not None:
-                scores = np.minimum(scores, self._heads.scores(rest)[0])
-        return scores, cut
+                return np.minimum(scores, self._heads.read(rest).scores)
+        return scores
 
     def examples(self) -> Sequence[Example]:
-        """A request by meaning, and a harmless one."""
+        """Requests by meaning, and a harmless one."""
         return (
-            _example(
+            Example.of_prompt(
                 "two lovers entwined without a stitch of clothing", at_least={"sexual.nudity": 0.5}, note="implied"
             ),
-            _example(
+            Example.of_prompt(
+                "make it so that she has nothing on", at_least={"sexual.undress": 0.5}, note="undressing by meaning"
+            ),
+            Example.of_prompt(
                 "a lighthouse on a cliff at dusk", below={"sexual.nudity": 0.3, "harm.graphic": 0.3}, note="harmless"
             ),
         )
 
 
-def _named(scores: NDArray[np.float32]) -> list[tuple[str, float]]:
-    sexual, graphic, degrading = (float(score) for score in scores[:3])
-    return [
-        ("sexual.nudity", sexual),
-        ("sexual.explicit", max(0.0, 2.0 * sexual - 1.0)),
-        ("harm.graphic", graphic),
-        ("harm.degrading", degrading),
-    ]
+def named(scores: NDArray[np.float32]) -> list[tuple[str, float]]:
+    """(signal, score) of every head that raises a signal here; a mere mention of minors is scored as one."""
+    found = {head: float(score) for head, score in zip(HEADS, scores, strict=True)}
+    sexual = max(found[head] for head in ("sexual", "explicit", "suggestive", "undress"))
+    found["minor"] = mention(found["minor"], sexual)
+    return [(signal, found[head]) for head, signal in SIGNALS.items()]
 
 
-def _example(text: str, *, note: str, **promises: dict[str, float]) -> Example:
-    prompt = Prompt(text)
-    return Example(Subject(Stage.PROMPT, GenerationRequest((prompt,)), prompt=prompt), note=note, **promises)
+def _people(
+    text: str, offsets: Sequence[Sequence[tuple[int, int]]], tokens: Sequence[NDArray[np.float32]]
+) -> tuple[Span, ...]:
+    """Runs of words whose pieces the token head marks, the highest mark over overlapping windows."""
+    marks: dict[tuple[int, int], float] = {}
+    for where, logits in zip(offsets, tokens, strict=True):
+        # The first logit is the token that begins a window.
+        for place, score in zip(where, _probability(logits[1 : len(where) + 1]), strict=True):
+            marks[place] = max(float(score), marks.get(place, 0.0))
+    spans: list[tuple[int, int, list[float]]] = []
+    for (start, end), score in sorted(marks.items()):
+        if score < _PERSON:
+            continue
+        if spans and text[spans[-1][1] : start].strip(".'-\u2019") in ("", " "):
+            first, _, scores = spans.pop()
+            spans.append((first, end, [*scores, score]))
+        else:
+            spans.append((start, end, [score]))
+    return tuple((start, end, float(np.mean(scores))) for start, end, scores in spans)
+
+
+def _probability(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32)

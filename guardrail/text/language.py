@@ -1,51 +1,121 @@
-"""Whether a text is one that the English networks were made for."""
+"""Which parts of a text the English networks read, and which the 16-language one. Every word goes to one of them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
-
-import yaml
+from typing import Any
 
 from guardrail.errors import ConfigurationError
-from guardrail.settings import shipped
+from guardrail.text.lists import folder, mapping, ranked_words, words
 from guardrail.text.normalise import clean, skeleton
 
-MIN_LETTERS = 3
 _WORD = re.compile(r"[^\W\d_]+")
-_SAMPLE = 4_000
+_CLAUSE = re.compile(r"[.,;:!?|(){}\[\]\n\u3001\u3002\uff0c\uff01\uff1f]")
+_PIECE = 12
+_COMMON = 4_000
+_KNOWN = 0.4
+_UNKNOWN = 0.4
 
 
-def unread_because(text: str) -> str | None:
-    """Why an English network should not score `text`, or None when it may.
+@dataclass(frozen=True, slots=True)
+class Tongues:
+    """A text by the network that reads it; together the parts hold every word.
 
-    A network that meets another language answers with noise: such text is left to the word lists, and the verdict's
-    coverage says so. Text without any of the small words, such as a list of tags, counts as English.
+    Attributes:
+        english: English, lists of tags, and Latin words that no list knows.
+        other: another language or script.
+        unclear: those of `english` that no list knows: another language, or scrambled letters.
     """
-    found = _WORD.findall(text[:_SAMPLE].lower())
+
+    english: str
+    other: str
+    unclear: str
+
+
+def tongues(text: str) -> Tongues:
+    """Split a text, clause by clause and at most twelve words at a time, so that no language hides another.
+
+    A piece with many common English words is read as English whatever small words stand around them; one that is
+    clearly foreign is read by the other network too.
+    """
+    english, other, unclear = [], [], []
+    found = [(piece, *_judged(piece)) for piece in _pieces(text)]
+    abroad = sum(foreign * len(piece.words) for piece, foreign, _, _ in found)
+    mostly = 2 * abroad > sum(len(piece.words) for piece, *_ in found)
+    for piece, foreign, known, unknown in found:
+        if foreign or (mostly and unknown):
+            other.append(piece.text)
+        if known or not (foreign or (mostly and unknown)):
+            english.append(piece.text)
+            if unknown and not foreign:
+                unclear.append(piece.text)
+    return Tongues("".join(english), "".join(other), "".join(unclear))
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    text: str
+    words: Sequence[str]
+
+
+def _pieces(text: str) -> Iterator[_Piece]:
+    """Pieces that together are the text."""
+    start, last, held = 0, 0, list[str]()
+    for match in _WORD.finditer(text):
+        if held and (len(held) == _PIECE or _CLAUSE.search(text, last, match.start())):
+            yield _Piece(text[start : match.start()], held)
+            start, held = match.start(), []
+        word = match.group()
+        held.append((word if word.isascii() else skeleton(clean(word))).lower())
+        last = match.end()
+    if held:
+        yield _Piece(text[start:], held)
+
+
+def _judged(piece: _Piece) -> tuple[bool, bool, bool]:
+    """Whether a piece is foreign, has many common English words, has many that no list knows."""
+    found, count = piece.words, len(piece.words)
+    native, other, common = _small_words(), _other_words(), _common()
+    if common.issuperset(found):
+        return False, True, False
     letters = sum(map(len, found))
-    if letters < MIN_LETTERS:
-        return "too short to mean anything"
-    latin = sum(len(word) for word in found if skeleton(clean(word)).isascii())
-    if latin < 0.5 * letters:
-        return "not in Latin script"
-    english, other = _function_words()
-    here = sum(word in english for word in found)
-    there = max(sum(word in words for word in found) for words in other)
-    return "not English" if there > here else None
+    latin = sum(len(word) for word in found if word.isascii())
+    here = sum(word in native for word in found)
+    there = max(sum(word in language for word in found) for language in other)
+    known = sum(word in common for word in found) >= _KNOWN * count
+    unknown = sum(word not in words() for word in found) >= _UNKNOWN * count
+    return 2 * latin < letters or there > here, known, unknown
 
 
 @cache
-def _function_words() -> tuple[frozenset[str], tuple[frozenset[str], ...]]:
-    path = shipped("policies") / "lists" / "function_words.yaml"
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-        other = tuple(_both(words) for words in data["other"].values())
-        return _both(data["en"]), other
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigurationError(f"{path}: {error}") from error
+def _common() -> frozenset[str]:
+    """Common English words that are no small words of another language."""
+    small = frozenset[str]().union(*_other_words())
+    return (frozenset(ranked_words()[:_COMMON]) - small) | _small_words()
 
 
-def _both(words: str) -> frozenset[str]:
+@cache
+def _small_words() -> frozenset[str]:
+    return _both(str(_listed()["en"]))
+
+
+@cache
+def _other_words() -> tuple[frozenset[str], ...]:
+    return tuple(_both(str(small)) for small in _listed()["other"].values())
+
+
+@cache
+def _listed() -> dict[str, Any]:
+    path = folder() / "function_words.yaml"
+    data = mapping(path)
+    if not isinstance(data.get("other"), dict) or not data.get("en"):
+        raise ConfigurationError(f"{path}: `en` and `other` are needed", advice="Install the package again.")
+    return data
+
+
+def _both(small: str) -> frozenset[str]:
     """Words as written and as a skeleton has them."""
-    return frozenset(words.split()) | frozenset(skeleton(clean(words)).split())
+    return frozenset(small.split()) | frozenset(skeleton(clean(small)).split())

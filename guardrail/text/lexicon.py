@@ -7,8 +7,10 @@ from typing import Any
 
 from guardrail.detector import DetectorContext, Example
 from guardrail.errors import DetectionError
-from guardrail.signals import Coverage, Detection, Evidence, GenerationRequest, Prompt, Signal, Subject
+from guardrail.signals import Coverage, Detection, Evidence, Signal, Subject
 from guardrail.taxonomy import Stage
+from guardrail.text.memory import Remembered, remembered
+from guardrail.text.mentions import mention
 from guardrail.text.terms import EMITS, SENTINEL, Entry, Lexicon, load_lexicon
 from guardrail.text.views import View, views_of
 
@@ -27,7 +29,8 @@ class LexiconDetector:
     """Raises what the words say. Decides nothing: an ambiguous word scores near 0.5, a plain one above 0.9.
 
     A benign phrase cancels the terms inside it. A benign context lowers ambiguous terms only, and only while nothing
-    sexual is said plainly in the same prompt. The negative prompt is not a request and is not looked at.
+    sexual is said plainly in the same prompt. A mere mention of minors stays low (`mentions`). The negative prompt is
+    not a request and is not looked at.
     """
 
     name = NAME
@@ -37,8 +40,10 @@ class LexiconDetector:
     models: tuple[str, ...] = ()
 
     def __init__(self, context: DetectorContext | None = None) -> None:
+        self.detections: Remembered[Detection] = Remembered()
         self._lexicon = load_lexicon()
 
+    @remembered
     def detect(self, subject: Subject) -> Detection:
         """Scores of the strongest term per signal, over every reading.
 
@@ -55,21 +60,25 @@ class LexiconDetector:
                 if len(items) < _MAX_EVIDENCE:
                     items.append(Evidence(span=view.span_of(start, end), where=view.where, view=view.name))
                 found[entry.signal] = (max(best, score), items)
+        sexual = max((score for name, (score, _) in found.items() if name.startswith("sexual.")), default=0.0)
+        if "minor.mention" in found:
+            score, items = found["minor.mention"]
+            found["minor.mention"] = mention(score, sexual), items
         signals = tuple(Signal(name, score, NAME, tuple(items)) for name, (score, items) in found.items())
         return Detection(signals, Coverage((f"{NAME}:views={len(views)}",)))
 
     def examples(self) -> Sequence[Example]:
         """A plain request, disguised ones, and look-alikes."""
         return (
-            _example("a nude woman on a sofa", at_least={"sexual.nudity": 0.9}, note="said"),
-            _example("a n\u200bu\u200bd\u0435 woman", at_least={"sexual.nudity": 0.9}, note="disguised"),
-            _example("a n4k3d woman", at_least={"sexual.nudity": 0.9}, note="leet"),
-            _example("una mujer desnuda", at_least={"sexual.nudity": 0.9}, note="Spanish"),
-            _example("a naked mole rat in its burrow", below={"sexual.nudity": 0.5}, note="an animal"),
-            _example("grilled chicken breast with rice", below={"sexual.nudity": 0.5}, note="food"),
-            _example("take off her dress", at_least={"sexual.undress": 0.8}, note="undressing"),
-            _example("a child on a swing", at_least={"minor.mention": 0.9}, note="a mention"),
-            _example("a kind old man", below={"minor.mention": 0.5}, note="a German word in English"),
+            Example.of_prompt("a nude woman on a sofa", at_least={"sexual.nudity": 0.9}, note="said"),
+            Example.of_prompt("a n\u200bu\u200bd\u0435 woman", at_least={"sexual.nudity": 0.9}, note="disguised"),
+            Example.of_prompt("a n4k3d woman", at_least={"sexual.nudity": 0.9}, note="leet"),
+            Example.of_prompt("una mujer desnuda", at_least={"sexual.nudity": 0.9}, note="Spanish"),
+            Example.of_prompt("a naked mole rat in its burrow", below={"sexual.nudity": 0.5}, note="an animal"),
+            Example.of_prompt("grilled chicken breast with rice", below={"sexual.nudity": 0.5}, note="food"),
+            Example.of_prompt("take off her dress", at_least={"sexual.undress": 0.8}, note="undressing"),
+            Example.of_prompt("a child on a swing", at_least={"minor.mention": 0.4}, note="a mention"),
+            Example.of_prompt("a kind old man", below={"minor.mention": 0.5}, note="a German word in English"),
         )
 
     def _hits(self, view: View) -> Iterable[Hit]:
@@ -147,8 +156,3 @@ def _whole_matches(automaton: Any, text: str) -> list[tuple[int, int]]:
 
 def _whole(text: str, start: int, end: int) -> bool:
     return not (start > 0 and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum())
-
-
-def _example(text: str, *, note: str, **promises: dict[str, float]) -> Example:
-    prompt = Prompt(text)
-    return Example(Subject(Stage.PROMPT, GenerationRequest((prompt,)), prompt=prompt), note=note, **promises)

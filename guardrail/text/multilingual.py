@@ -7,10 +7,12 @@ a feed-forward part with skips.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from threadpoolctl import ThreadpoolController
 
 from guardrail.detector import ModelProvider
 from guardrail.errors import DetectionError, ModelIntegrityError
+from guardrail.text.memory import Remembered
 
 MULTILINGUAL = "use-multilingual"
 WIDTH = 512
@@ -67,11 +70,29 @@ class Multilingual:
     def __init__(self, models: ModelProvider) -> None:
         self._pieces = _tokenizer(models.file(MULTILINGUAL, "sp.model"))
         self._threads = ThreadpoolController()
+        self._memory: Remembered[tuple[Float, bool]] = Remembered()
         try:
             with np.load(models.file(MULTILINGUAL, "weights.npz"), allow_pickle=False) as arrays:
                 self._read(arrays)
         except (KeyError, ValueError, OSError) as error:
             raise ModelIntegrityError(f"model {MULTILINGUAL!r} has other arrays than expected") from error
+
+    @classmethod
+    def shared(cls, models: ModelProvider) -> Multilingual:
+        """One for all detectors that use the same provider: the table is large."""
+        with _LOCK:
+            found = _SHARED.get(models)
+            if found is None:
+                found = _SHARED[models] = cls(models)
+            return found
+
+    def sentence(self, text: str) -> tuple[Float, bool]:
+        """(windows, 512) of a text, remembered, and whether it was longer than all windows together."""
+        return self._memory.recall(text, self._sentence)
+
+    def _sentence(self, text: str) -> tuple[Float, bool]:
+        windows, cut = self.windows(text)
+        return self.embed(windows), cut
 
     def pieces(self, text: str) -> int:
         """How many pieces a text falls into."""
@@ -150,6 +171,10 @@ class Multilingual:
         out = np.tanh(second @ dense["p3"] + third @ dense["d3"])
         found: Float = (out / np.linalg.norm(out, axis=1, keepdims=True)).astype(np.float32)
         return found
+
+
+_LOCK = threading.Lock()
+_SHARED: WeakKeyDictionary[ModelProvider, Multilingual] = WeakKeyDictionary()
 
 
 def _normed(states: Float, parts: tuple[Float, ...], epsilon: np.float32) -> Float:

@@ -3,9 +3,10 @@
     pip install 'guardrail[export]' safetensors
     python models/training/train_multilingual.py --eval ../shared/eval --out models/text-heads-multilingual
 
-English rows are those of `train_text.py` (marked `train_ok`); `languages.yaml` adds short prompts of our own in
-fourteen languages. What is printed comes from four folds, each phrase judged with all its translations left out; these
-figures also set the even point of each head, so that `--alarms` of the harmless phrases lie above it. Seeds are fixed.
+English rows are a sample of those of `train_text.py` (marked `train_ok`, and our own); `languages.yaml` adds short
+prompts of our own in fourteen languages, and `grammar.yaml` the slots of more. What is printed comes from four folds,
+each phrase judged with all its translations left out; these figures also set the even point of each head, so that
+`--alarms` of the harmless phrases lie above it. Seeds are fixed.
 """
 
 from __future__ import annotations
@@ -14,52 +15,80 @@ import argparse
 import hashlib
 import io
 import itertools
+import random
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import yaml
+from labels import dataset
 from numpy.typing import NDArray
-from train_text import dataset
+from synthesise import Taught
 
 from guardrail.inference import ModelStore
 from guardrail.settings import load_settings
-from guardrail.text.languages import HEADS
+from guardrail.text.heads import HEADS
 from guardrail.text.multilingual import Multilingual
 
 HARMLESS = ("scenes", "negatives", "edits")
 STYLED = ("scenes", "negatives", "sexual", "graphic")
 REMOVED = {"garments": "undress", "things": "edits"}
+GROWN = {"bare": "sexual", "act": "sexual", "calm": "scenes", "dressed": "scenes"}
+VARIANTS = 6
 FOLDS = 4
-HIDDEN = 64
+HIDDEN = 128
 EPOCHS = 12
 _BATCH = 256
 WEIGHT = 8.0
+RARE, REST = 16_000, 18_000
+REPORTED = ("sexual", "undress", "graphic", "injection")
 
 Float = NDArray[np.float32]
-Row = tuple[str, dict[str, int]]
 
 
 def taught_by(group: str) -> dict[str, int]:
-    """What a group of phrases teaches each head."""
+    """What a group of phrases teaches each head; an undressing is sexual, and the finer heads are left to English."""
     if group in HARMLESS:
-        return dict.fromkeys(HEADS, 0)
-    others = {"sexual": 0} if group in ("graphic", "injection") else {}
-    return {group: 1, "injection": int(group == "injection"), "undress": int(group == "undress")} | others
+        return {head: 0 for head in HEADS if head != "minor"}
+    none = {head: 0 for head in ("undress", "graphic", "degrading", "deceptive", "injection") if head != group}
+    if group in ("sexual", "undress"):
+        return none | {group: 1, "sexual": 1}
+    return none | {group: 1, "sexual": 0, "explicit": 0, "suggestive": 0}
 
 
-def phrases(path: Path) -> list[tuple[str, str, int, str]]:
+def sampled(rows: Sequence[Taught], rng: random.Random) -> list[Taught]:
+    """Every row that one of the rarer heads is about, and as many of the others as keep the set small."""
+    rare = [row for row in rows if any(row.heads.get(head) == 1 for head in HEADS)]
+    rest = [row for row in rows if not any(row.heads.get(head) == 1 for head in HEADS)]
+    return [*rng.sample(rare, min(len(rare), RARE)), *rng.sample(rest, min(len(rest), REST))]
+
+
+def phrases(folder: Path) -> list[tuple[str, str, int, str]]:
     """(language, group, fold, text): the variants of a phrase share its fold, and so do its translations."""
     found = []
-    for language, groups in yaml.safe_load(path.read_text(encoding="utf-8")).items():
+    for language, groups in _loaded(folder, "languages").items():
         styles, removals = groups.pop("styles"), groups.pop("remove")
         for group, texts in groups.items():
             patterns = removals if group in REMOVED else styles if group in STYLED else ["{}"]
             name = REMOVED.get(group, group)
             for index, text in enumerate(texts):
                 found += [(language, name, index % FOLDS, pattern.format(text)) for pattern in patterns]
+    rng = random.Random(13)
+    for language, slots in _loaded(folder, "grammar").items():
+        for slot, group in GROWN.items():
+            for index, what in enumerate(slots[slot]):
+                texts = {
+                    rng.choice(slots["order"]).format(who=rng.choice(slots["who"]), what=what, place=place)
+                    for place in rng.sample(slots["place"], VARIANTS)
+                }
+                found += [(language, group, index % FOLDS, text) for text in sorted(texts)]
     return found
+
+
+def _loaded(folder: Path, name: str) -> dict[str, dict[str, list[str]]]:
+    data: dict[str, dict[str, list[str]]] = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+    return data
 
 
 def embedded(encoder: Multilingual, texts: Sequence[str]) -> Float:
@@ -118,14 +147,14 @@ def report(found: Float, own: list[tuple[str, str, int, str]]) -> None:
     """Share above the even point a language: requests caught, harmless ones raised by any head."""
     for language in (*sorted({item[0] for item in own}), "all"):
         shares = []
-        for group in ("sexual", "undress", "graphic", "injection"):
+        for group in REPORTED:
             mine = [i for i, item in enumerate(own) if language in (item[0], "all") and item[1] == group]
             shares.append(f"{group} {(found[mine, HEADS.index(group)] >= 0).mean():.0%} of {len(mine)}")
         mine = [i for i, item in enumerate(own) if language in (item[0], "all") and item[1] in HARMLESS]
         print(f"{language}: {', '.join(shares)}; harmless raised {(found[mine] >= 0).any(1).mean():.1%} of {len(mine)}")
 
 
-def targets(rows: Sequence[dict[str, int]]) -> Float:
+def targets(rows: Sequence[Mapping[str, int]]) -> Float:
     """(rows, heads): 1, 0, or -1 where a row does not teach the head."""
     target = np.full((len(rows), len(HEADS)), -1.0, np.float32)
     for index, taught in enumerate(rows):
@@ -145,12 +174,11 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     arguments = parse()
     encoder = Multilingual(ModelStore(load_settings()))
-    own = phrases(Path(__file__).with_name("languages.yaml"))
-    english, _ = dataset(arguments.eval)
-    print(f"{len(english)} English rows, {len(own)} of our own")
-    taught = [item | ({"undress": 0} if item.get("sexual") == 0 else {}) for _, item in english]
-    target = targets([*taught, *(taught_by(group) for _, group, _, _ in own)])
-    inputs = np.concatenate([embedded(encoder, [text for text, _ in english]), embedded(encoder, [x[3] for x in own])])
+    own = phrases(Path(__file__).parent)
+    english = sampled(dataset(arguments.eval)[0], random.Random(7))
+    print(f"{len(english)} English rows, {len(own)} of our own", flush=True)
+    target = targets([*(row.heads for row in english), *(taught_by(group) for _, group, _, _ in own)])
+    inputs = np.concatenate([embedded(encoder, [row.text for row in english]), embedded(encoder, [x[3] for x in own])])
     weight = np.full(len(inputs), WEIGHT, np.float32)
     weight[: len(english)] = 1.0
     folds = np.array([-1] * len(english) + [item[2] for item in own])
@@ -162,7 +190,7 @@ def main() -> None:
     made = fit(inputs, target, weight, np.random.default_rng(7))
     harmless = [index for index, item in enumerate(own) if item[1] in HARMLESS]
     for position, name in enumerate(HEADS):
-        cut = float(np.quantile(given[harmless, position], 1 - arguments.alarms))
+        cut = float(np.quantile(given[harmless, position], 1 - arguments.alarms)) if name != "minor" else 0.0
         made["out_b"][position] -= cut
         given[:, position] -= cut
         print(f"{name}: even point at logit {cut:.3f}")

@@ -73,3 +73,27 @@ def test_schema(tmp_path: Path) -> None:
 def test_files_are_asked_for() -> None:
     assert run("lint")[0] == 2
     assert run("test")[0] == 2
+
+
+CONCEPT = 'schema: guardrail/v1\nname: c\nversion: "1"\nconcepts:\n  snow: {like: [a village covered in snow]}\n'
+
+
+@pytest.mark.models
+def test_try_concept_lists_what_it_catches(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(CONCEPT, encoding="utf-8")
+    (tmp_path / "prompts.txt").write_text("a red lantern\nein verschneites Dorf\n", encoding="utf-8")
+    arguments = ("try-concept", str(tmp_path / "c.yaml"), "snow", str(tmp_path / "prompts.txt"))
+    status, printed = run(*arguments)
+    assert status == 0
+    assert "line 2: ein verschneites Dorf" in printed
+    assert "line 1" not in printed
+    assert "1 of 2 prompts" in printed
+    status, printed = run(*arguments, "--json", "--at", "0")
+    data = json.loads(printed)
+    assert (data["prompts"], data["caught"], [item["line"] for item in data["scores"]]) == (2, 2, [1, 2])
+
+
+def test_try_concept_without_such_a_concept_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "prompts.txt").write_text("a barn\n", encoding="utf-8")
+    with pytest.raises(PolicyError, match="it has: none"):
+        run("try-concept", "default", "snow", str(tmp_path / "prompts.txt"))

@@ -148,16 +148,21 @@ def test_rollout_ends(tmp_path: Path, share: int, action: Action) -> None:
 def test_what_was_not_inspected_closes_the_verdict() -> None:
     policy = load_policy("default")
     looked = Coverage(
-        ("vision.nudity:frames=1", "vision.faces:frames=1", "vision.faces:faces=0", "vision.fingerprint"),
+        (
+            *("text.injection:texts=0", "vision.nudity:frames=1", "vision.faces:frames=1", "vision.faces:faces=0"),
+            "vision.fingerprint",
+        ),
         (Skip("age", "small"),),
     )
     request = asked("x", uploads=1)
     for stage in (Stage.INPUT, Stage.OUTPUT):
         assert policy.decide(stage, (), request=request, coverage=looked).action is Action.ALLOW
-        short = policy.decide(stage, (), request=request, coverage=Coverage(looked.inspected[:3]))
+        short = policy.decide(stage, (), request=request, coverage=Coverage(looked.inspected[:4]))
         assert (short.action, short.reasons[0].rule, short.reasons[0].mode) == (Action.HOLD, "coverage", "fault")
         assert "vision.fingerprint" in short.reasons[0].message
-        assert len(policy.decide(stage, (), request=request, coverage=Coverage()).reasons) == 3
+        assert len(policy.decide(stage, (), request=request, coverage=Coverage()).reasons) == len(
+            policy.required(stage)
+        )
 
 
 def test_nothing_to_inspect_needs_no_inspection() -> None:

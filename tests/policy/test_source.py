@@ -53,7 +53,7 @@ def test_a_byte_order_mark_is_not_content(tmp_path: Path) -> None:
     ("body", "message", "nearest", "line"),
     [
         ("rulse: []", "no field is called 'rulse'", "rules", 4),
-        ("concepts: {}", "`concepts` is not supported by this version", None, 4),
+        ("concept: {}", "no field is called 'concept'", "concepts", 4),
         ("zzzzzzzz: 1", "no field is called 'zzzzzzzz'", None, 4),
         ("on_error: blok", "'blok' is not one of hold, block", "block", 4),
         ("rules:\n  - id: x\n    stage: promt\n    then: block\n    message: m", "not one of prompt", "prompt", 6),

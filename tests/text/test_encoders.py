@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from guardrail.errors import DetectionError, ModelIntegrityError
 from guardrail.inference import ModelStore
-from guardrail.text.encoders import MAX_WINDOWS, WINDOW, MiniLm, Remembered, WordPieces, batched, padded
+from guardrail.text.encoders import MAX_WINDOWS, WINDOW, MiniLm, WordPieces, batched, padded
 from tests.text.golden.make import GOLDEN, SENTENCES
 from tests.text.tiny import FIRST_WORD, VOCABULARY, WORDS, TextModels, encoder_net
 
@@ -95,37 +95,6 @@ def test_numbers_that_are_none_are_a_detection_error(tmp_path: Path, value: floa
     encoder = MiniLm(TextModels(tmp_path, encoder=broken))
     with np.errstate(invalid="ignore"), pytest.raises(DetectionError, match="not finite"):
         encoder.embed([[101, 102]])
-
-
-def test_memory_gives_back_what_was_put_and_holds_no_text() -> None:
-    memory = Remembered()
-    digest = memory.digest("a lantern in the snow")
-    assert memory.get(digest) is None
-    memory.put(digest, np.array([0.5], np.float32))
-    found = memory.get(digest)
-    assert found is not None
-    assert found.tolist() == [0.5]
-    assert "lantern" not in repr(vars(memory))
-
-
-def test_digests_of_two_processes_or_memories_differ() -> None:
-    assert Remembered().digest("a") != Remembered().digest("a")
-
-
-def test_memory_takes_lone_surrogates_and_tells_them_apart() -> None:
-    memory = Remembered()
-    assert memory.digest("\ud800") != memory.digest("\ud801")
-
-
-def test_memory_forgets_the_longest_unused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("guardrail.text.encoders._REMEMBERED", 3)
-    memory = Remembered()
-    digests = [memory.digest(str(at)) for at in range(4)]
-    for digest in digests[:3]:
-        memory.put(digest, np.zeros(1, np.float32))
-    assert memory.get(digests[0]) is not None
-    memory.put(digests[3], np.zeros(1, np.float32))
-    assert [memory.get(digest) is None for digest in digests] == [False, True, False, False]
 
 
 @pytest.mark.models

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,32 +14,51 @@ from guardrail.signals import best_scores
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
 from guardrail.text.encoders import MAX_WINDOWS
-from guardrail.text.heads import MAX_VIEWS, HeadsDetector, LearnedHeads
+from guardrail.text.heads import MAX_VIEWS, SIGNALS, HeadsDetector, LearnedHeads
+from guardrail.text.mentions import MERE
 from tests.text.tiny import TextModels, asked, context, heads_net
 
-SURE = (4.0, -6.0, -6.0, -6.0)
-EVEN = (0.0, -6.0, -6.0, -6.0)
+SURE = {"sexual": 4.0}
 
 
-def _detector(folder: Path, **words: tuple[float, ...]) -> tuple[HeadsDetector, TextModels]:
+def _detector(folder: Path, **words: Mapping[str, float]) -> tuple[HeadsDetector, TextModels]:
     models = TextModels(folder, heads=heads_net(words))
     return HeadsDetector(context(models)), models
 
 
-def test_a_sure_head_raises_both_sexual_signals(tmp_path: Path) -> None:
-    detector, _ = _detector(tmp_path, lantern=SURE)
+@pytest.mark.parametrize(("head", "signal"), SIGNALS.items())
+def test_each_head_raises_its_signal(tmp_path: Path, head: str, signal: str) -> None:
+    detector, _ = _detector(tmp_path, lantern={head: 3.0, "sexual": 1.0} if head == "minor" else {head: 3.0})
     scores = best_scores(detector.detect(asked("a red lantern")).signals)
-    probability = 1 / (1 + np.exp(-4))
-    assert scores["sexual.nudity"] == pytest.approx(probability, abs=1e-5)
-    assert scores["sexual.explicit"] == pytest.approx(2 * probability - 1, abs=1e-5)
+    assert scores[signal] == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-5)
     assert scores.keys() <= detector.emits
 
 
-def test_an_even_head_is_not_explicit(tmp_path: Path) -> None:
-    detector, _ = _detector(tmp_path, lantern=EVEN)
-    scores = best_scores(detector.detect(asked("a red lantern")).signals)
-    assert scores["sexual.nudity"] == pytest.approx(0.5)
-    assert "sexual.explicit" not in scores
+def test_a_mere_mention_of_minors_is_scored_as_one(tmp_path: Path) -> None:
+    detector, _ = _detector(tmp_path, lantern={"minor": 4.0}, stone={"suggestive": 2.0})
+    assert best_scores(detector.detect(asked("a red lantern")).signals)["minor.mention"] == MERE
+    assert best_scores(detector.detect(asked("a lantern, a stone")).signals)["minor.mention"] > 0.9
+
+
+def test_names_are_marked_where_they_stand(tmp_path: Path) -> None:
+    models = TextModels(tmp_path, heads=heads_net({"stone": {"person": 3.0}, "lantern": {"person": 2.0}}))
+    reading = LearnedHeads(models).read("a quiet stone lantern in the snow, a stone")
+    assert [(start, end) for start, end, _ in reading.people] == [(8, 21), (37, 42)]
+    assert all(0.5 <= score <= 1 for *_, score in reading.people)
+    assert not LearnedHeads(models).read("a red barn").people
+
+
+def test_names_in_long_texts_keep_their_place(tmp_path: Path) -> None:
+    models = TextModels(tmp_path, heads=heads_net({"stone": {"person": 3.0}}))
+    text = "a red barn " * 60 + "stone" + " in the snow" * 60
+    assert [(start, end) for start, end, _ in LearnedHeads(models).read(text).people] == [(660, 665)]
+
+
+def test_what_is_not_english_is_left_out_and_said_so(tmp_path: Path) -> None:
+    detector, _ = _detector(tmp_path, lantern=SURE)
+    detection = detector.detect(asked("une femme lit dans le jardin"))
+    assert detection.signals == ()
+    assert any("text.languages" in skip.why for skip in detection.coverage.skipped)
 
 
 def test_a_harmless_prompt_raises_nothing(tmp_path: Path) -> None:
@@ -101,7 +121,7 @@ def test_nothing_asked_raises_nothing(tmp_path: Path, text: str) -> None:
     assert models.sessions["text-heads"].runs == 0
 
 
-@pytest.mark.parametrize(("value", "width"), [(np.nan, 4), (np.inf, 4), (-6.0, 3)])
+@pytest.mark.parametrize(("value", "width"), [(np.nan, 9), (np.inf, 9), (-6.0, 3)])
 def test_garbage_from_the_network_is_a_detection_error(tmp_path: Path, value: float, width: int) -> None:
     detector = HeadsDetector(context(TextModels(tmp_path, heads=heads_net(otherwise=value, width=width))))
     with pytest.raises(DetectionError, match="text-heads"):

@@ -14,7 +14,8 @@ from guardrail.inference import ModelStore
 from guardrail.settings import Settings
 from guardrail.signals import best_scores
 from guardrail.testing import check_detector
-from guardrail.text.languages import HEADS, MODEL, LanguagesDetector, MultilingualHeads
+from guardrail.text.heads import HEADS
+from guardrail.text.languages import MODEL, LanguagesDetector, MultilingualHeads
 from tests.text.tiny import TextModels, asked
 from tests.vision.tiny import Listed
 
@@ -69,7 +70,7 @@ def test_nudity_is_understood_in_other_languages(detector: LanguagesDetector, te
 )
 def test_everyday_prompts_in_other_languages_stay_low(detector: LanguagesDetector, text: str) -> None:
     detection = detector.detect(asked(text))
-    assert detection.coverage.inspected == ("text.languages:views=1",)
+    assert detection.coverage.inspected == ("text.languages:parts=1",)
     assert max(best_scores(detection.signals).values(), default=0.0) < 0.4
 
 
@@ -87,7 +88,7 @@ def test_everyday_prompts_in_other_languages_stay_low(detector: LanguagesDetecto
 def test_english_and_scrambled_letters_are_left_to_the_other_detectors(detector: LanguagesDetector, text: str) -> None:
     detection = detector.detect(asked(text))
     assert detection.signals == ()
-    assert detection.coverage.inspected == ("text.languages:views=0",)
+    assert detection.coverage.inspected == ("text.languages:parts=0",)
 
 
 def test_harmless_text_around_it_hides_nothing(detector: LanguagesDetector) -> None:

@@ -20,6 +20,7 @@ from guardrail.errors import ModelMissingError
 from guardrail.settings import Settings
 from guardrail.signals import GenerationRequest, Prompt, Subject
 from guardrail.taxonomy import Stage
+from guardrail.text.heads import HEADS
 from tests.vision.tiny import Listed
 
 VOCABULARY = 1_024
@@ -38,33 +39,53 @@ def write_tokenizer(path: Path) -> Path:
     return path
 
 
-def token_net(inputs: Sequence[str], table: NDArray[np.float32], *, pooled: bool) -> bytes:
-    """A network that looks each token up in `table` (1024, width); the maximum over tokens when `pooled`."""
+def token_net(inputs: Sequence[str], table: NDArray[np.float32]) -> bytes:
+    """A network that looks each token up in `table` (1024, width)."""
     nodes = [helper.make_node("Gather", ["table", inputs[0]], ["states"], axis=0)]
     for name in inputs[1:]:
         nodes.append(helper.make_node("Identity", [name], [f"unused_{name}"]))
-    out = "states"
-    if pooled:
-        nodes.append(helper.make_node("ReduceMax", ["states"], ["out"], axes=[1], keepdims=0))
-        out = "out"
-    shape: list[Any] = ["batch", table.shape[1]] if pooled else ["batch", "tokens", table.shape[1]]
     graph = helper.make_graph(
         nodes,
         "tokens",
         [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs],
-        [helper.make_tensor_value_info(out, TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("states", TensorProto.FLOAT, ["batch", "tokens", table.shape[1]])],
         [numpy_helper.from_array(table, "table")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     return bytes(model.SerializeToString())
 
 
-def heads_net(said: Mapping[str, Sequence[float]] | None = None, *, otherwise: float = -6.0, width: int = 4) -> bytes:
-    """Heads that answer `otherwise` to every token, or the given logits to a word of the vocabulary."""
+def heads_net(
+    said: Mapping[str, Mapping[str, float]] | None = None, *, otherwise: float = -6.0, width: int = len(HEADS)
+) -> bytes:
+    """The heads: `otherwise` for every token, or what is given for a word of the vocabulary, by head or "person"."""
     table = np.full((VOCABULARY, width), otherwise, dtype=np.float32)
-    for word, values in (said or {}).items():
-        table[FIRST_WORD + WORDS.index(word)] = values
-    return token_net(("ids", "mask"), table, pooled=True)
+    people = np.full(VOCABULARY, otherwise, dtype=np.float32)
+    for word, logits in (said or {}).items():
+        for head, value in logits.items():
+            at = FIRST_WORD + WORDS.index(word)
+            if head == "person":
+                people[at] = value
+            else:
+                table[at, HEADS.index(head)] = value
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["states"], axis=0),
+        helper.make_node("Identity", ["mask"], ["unused"]),
+        helper.make_node("ReduceMax", ["states"], ["logits"], axes=[1], keepdims=0),
+        helper.make_node("Gather", ["marks", "ids"], ["people"], axis=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "heads",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in ("ids", "mask")],
+        [
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", width]),
+            helper.make_tensor_value_info("people", TensorProto.FLOAT, ["batch", "tokens"]),
+        ],
+        [numpy_helper.from_array(table, "table"), numpy_helper.from_array(people, "marks")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 def encoder_net(table: NDArray[np.float32] | None = None) -> bytes:
@@ -72,7 +93,7 @@ def encoder_net(table: NDArray[np.float32] | None = None) -> bytes:
     if table is None:
         table = np.full((VOCABULARY, 384), 0.01, dtype=np.float32)
         table[np.arange(VOCABULARY), np.arange(VOCABULARY) % 384] = 1
-    return token_net(("input_ids", "attention_mask", "token_type_ids"), table, pooled=False)
+    return token_net(("input_ids", "attention_mask", "token_type_ids"), table)
 
 
 def write_perceptron(path: Path, bias: float = 0.0, shape: tuple[int, int] = (256, 384)) -> Path:

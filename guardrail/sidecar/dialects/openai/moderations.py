@@ -145,7 +145,7 @@ def categories_of(signals: Iterable[str]) -> frozenset[str]:
 def category_scores(scores: Mapping[str, float]) -> dict[str, float]:
     """Best score, 0 to 1, behind each of the thirteen categories; the weaker of the two for `sexual/minors`."""
     found = {
-        category: _best((name for name in scores if category in SIGNALS[name].openai), scores)
+        category: _best((name for name in scores.keys() & SIGNALS.keys() if category in SIGNALS[name].openai), scores)
         for category in OPENAI_CATEGORIES
     }
     found["sexual/minors"] = min(_best(_SEXUAL, scores), _best(_MINOR, scores))
