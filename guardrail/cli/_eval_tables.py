@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from guardrail.evaluation.paired import p_value
+
 _PLAIN_WIDTH = 140
 
 
@@ -17,12 +19,7 @@ def show(found: Mapping[str, Any]) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=_PLAIN_WIDTH)
-    table = Table("label", "category", "n", "stopped", "95 %")
-    for row in found["categories"]:
-        table.add_row(row["label"], escape(row["category"]), str(row["n"]), f"{row['share']:.1%}", _interval(row))
-    console.print(table)
-    if "slices" in found:
-        console.print(_slices(found["slices"]))
+    console.print(_slices(found["slices"]) if "slices" in found else _categories(found["categories"]))
     if "against" in found:
         console.print(_changes(found["against"]))
         for name, title in (("gained", "now stopped"), ("lost", "now released")):
@@ -45,7 +42,9 @@ def _rates(console: Console, found: Mapping[str, Any]) -> None:
         console.print(f"AUROC by family: {escape(', '.join(areas))}")
     for name, row in found["reliability"].items():
         bins = f"{row['off']} of {len(row['bins'])} bins off"
-        console.print(f"reliability of {escape(name)}: ECE {row['ece']:.3f} over {row['n']} rows, {bins}")
+        console.print(
+            f"reliability of {escape(name)}: ECE {row['ece']:.3f} over {row['n']} of {row['rows']} rows, {bins}"
+        )
     console.print("ms: " + ", ".join(f"{name} {value}" for name, value in found["ms"].items()))
     if found["ambiguous"]:
         console.print(f"left out as ambiguous: {found['ambiguous']} of {found['rows']}")
@@ -53,19 +52,26 @@ def _rates(console: Console, found: Mapping[str, Any]) -> None:
         console.print(f"stopped by a limit or a fault, not by a rule: {found['unjudged']} of {found['rows']}")
 
 
+def _categories(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table("label", "category", "n", "stopped", "95 %")
+    for row in rows:
+        table.add_row(row["label"], escape(row["category"]), str(row["n"]), f"{row['share']:.1%}", _interval(row))
+    return table
+
+
 def _slices(rows: Sequence[Mapping[str, Any]]) -> Table:
     twins = any(row["agrees"] for row in rows)
-    heads = ("slice", "what", "n", "stopped (95 %)", "raised (95 %)", "AUROC (95 %)", "above the 95 % cut")
-    table = Table(*heads, *(("agrees", "kept") if twins else ()))
+    heads = ("slice", "what", "n", "stopped [95 %]", "raised [95 %]", "AUROC [95 %]", "above the 95 % cut")
+    table = Table(*map(escape, heads), *(("agrees", "kept") if twins else ()))
     for row in rows:
         area, above = row["auroc"], row["above_cut"]
         cells = [
             escape(row["name"]),
             escape(row["what"]),
             str(row["n"]),
-            *(f"{row[name]['share']:.1%} ({_interval(row[name])})" for name in ("stopped", "raised")),
-            f"{area['value']:.3f} ({area['low']:.3f} to {area['high']:.3f})" if area else "",
-            f"{above['share']:.1%} ({_interval(above)}) of {escape(row['against'])}" if above else "",
+            *(escape(_rate(row[name])) for name in ("stopped", "raised")),
+            escape(f"{area['value']:.3f} [{area['low']:.3f}, {area['high']:.3f}]") if area else "",
+            escape(f"{_rate(above)} of {row['against']}") if above else "",
         ]
         if twins:
             cells += [f"{row[name]['share']:.1%}" if row[name] else "" for name in ("agrees", "kept")]
@@ -83,9 +89,13 @@ def _changes(found: Mapping[str, Any]) -> Table:
             *(f"{row[name]:.1%}" for name in ("before", "now")),
             f"{row['difference']:+.1%} ({row['low']:+.1%} to {row['high']:+.1%})",
             *(str(row[name]) for name in ("gained", "lost")),
-            *(f"{row[name]:.2g}" for name in ("p", "p_holm")),
+            *(p_value(row[name]) for name in ("p", "p_holm")),
         )
     return table
+
+
+def _rate(row: Mapping[str, Any]) -> str:
+    return f"{row['share']:.1%} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -16,10 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from guardrail.cli._eval_tables import show
 from guardrail.errors import ConfigurationError
-from guardrail.evaluation import Result, Row, read_results, read_set, read_slices, run, slices_by, summary
+from guardrail.evaluation import Result, Row, Sliced, read_results, read_set, read_slices, run, slices_by, summary
 from guardrail.evaluation.curves import family_curves, slice_curves, spreads
 from guardrail.evaluation.report import render
-from guardrail.evaluation.slices import Members, Slice
 from guardrail.evaluation.tables import change_table, flips, slice_table
 from guardrail.settings import load_settings
 
@@ -70,23 +69,23 @@ def command(sets: tuple[Path, ...], **options: Any) -> None:
     wanted = _Wanted(**options)
     _check(wanted, sets)
     rows = read_set(*sets)
-    slices, members = _sliced(wanted, rows)
+    sliced = _sliced(wanted, rows)
     before = read_results(wanted.against, rows) if wanted.against else None
     policy, results = _results(wanted, rows)
     found: dict[str, Any] = {"policy": policy, **summary(zip(rows, results, strict=True))}
     if wanted.results:
         found["unjudged"] = None
-    drawn = spreads(rows, results)
-    found["reliability"] = {spread.signal: spread.reliability.to_dict() for spread in drawn}
-    if slices:
-        found["slices"] = slice_table(slices, members, rows, results)
+    drawn = spreads(rows, results, sliced.truths)
+    found["reliability"] = {spread.signal: spread.to_dict() for spread in drawn}
+    if sliced.slices:
+        found["slices"] = slice_table(sliced, rows, results)
     if before is not None and wanted.against:
-        groups = {"all rows": range(len(rows)), **(members if slices else _categories(rows))}
+        groups = {"all rows": range(len(rows)), **(sliced.members if sliced.slices else _categories(rows))}
         found["against"] = {"file": wanted.against.name, "groups": change_table(groups, before, results)}
         if wanted.flips:
             found["against"]["flips"] = flips(rows, before, results)
     if wanted.report:
-        curves = family_curves(rows, results), slice_curves(slices, members, results)
+        curves = family_curves(rows, results), slice_curves(sliced, results)
         _save(wanted.report, render(found, *curves, drawn, sets=[path.name for path in sets]))
     if wanted.as_json:
         click.echo(orjson.dumps(found))
@@ -116,13 +115,13 @@ def _check(wanted: _Wanted, sets: Sequence[Path]) -> None:
         )
 
 
-def _sliced(wanted: _Wanted, rows: Sequence[Row]) -> tuple[Sequence[Slice], Members]:
+def _sliced(wanted: _Wanted, rows: Sequence[Row]) -> Sliced:
     if wanted.slices:
         return read_slices(wanted.slices, rows, skip_empty=wanted.skip_empty)
     if wanted.by:
         families = [part.strip() for part in (wanted.families or "").split(",") if part.strip()]
         return slices_by(wanted.by, rows, families)
-    return (), {}
+    return Sliced()
 
 
 def _categories(rows: Sequence[Row]) -> dict[str, list[int]]:

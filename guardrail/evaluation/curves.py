@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from guardrail.evaluation.ranking import Area, area, roc
 from guardrail.evaluation.reliability import Reliability, reliability
 from guardrail.evaluation.run import Result
 from guardrail.evaluation.sets import Row
-from guardrail.evaluation.slices import Members, Slice
+from guardrail.evaluation.slices import Sliced, Truth
 
 HISTOGRAM_BINS = 20
 
@@ -32,21 +33,27 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Scores of one signal over the labelled rows that carry it.
+    """Scores of one signal over the rows that say whether it is right and that carry it.
 
     Attributes:
         signal: its name.
-        labelled: how many rows there are, with the signal or without.
-        block: rows labelled block in each of 20 equal parts of [0, 1].
-        allow: the same of rows labelled allow.
-        reliability: of the score as the probability that the row is labelled block.
+        rows: how many rows say whether it is right, with the signal or without.
+        sides: what the rows are called that have what it speaks of, and those that have not.
+        yes: of the first, how many are in each of 20 equal parts of [0, 1].
+        no: the same of the second.
+        reliability: of the score as the probability that a row is of the first.
     """
 
     signal: str
-    labelled: int
-    block: tuple[int, ...]
-    allow: tuple[int, ...]
+    rows: int
+    sides: tuple[str, str]
+    yes: tuple[int, ...]
+    no: tuple[int, ...]
     reliability: Reliability
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form without the histogram."""
+        return {"rows": self.rows, "yes": self.sides[0], "no": self.sides[1], **self.reliability.to_dict()}
 
 
 def family_curves(rows: Sequence[Row], results: Sequence[Result]) -> list[Curve]:
@@ -60,32 +67,47 @@ def family_curves(rows: Sequence[Row], results: Sequence[Result]) -> list[Curve]
     return [curve for curve in found if curve is not None]
 
 
-def slice_curves(slices: Sequence[Slice], members: Members, results: Sequence[Result]) -> list[Curve]:
+def slice_curves(sliced: Sliced, results: Sequence[Result]) -> list[Curve]:
     """One curve for each slice that is told apart from another."""
     found = []
-    for item in slices:
+    for item in sliced.slices:
         if item.against is not None:
-            sides = ([results[at] for at in members[name]] for name in (item.name, item.against))
+            sides = ([results[at] for at in sliced.members[name]] for name in (item.name, item.against))
             found.append(_curve(item.name, *(best_scores(side, item.families) for side in sides)))
     return [curve for curve in found if curve is not None]
 
 
-def spreads(rows: Sequence[Row], results: Sequence[Result]) -> list[Spread]:
-    """Histograms and reliability of every signal, over labelled rows whose results carry it, by name.
+def spreads(rows: Sequence[Row], results: Sequence[Result], truths: Mapping[str, Truth]) -> list[Spread]:
+    """Histogram and reliability of every signal, by name.
 
     A result carries no score of a detector that did not run, so such rows say nothing about its calibration.
+
+    Args:
+        rows: the set.
+        results: one a row.
+        truths: which rows say whether a signal is right; a signal without is held against the labels block and allow.
     """
-    pairs = [
-        (row.label == "block", result) for row, result in zip(rows, results, strict=True) if row.label != "ambiguous"
-    ]
+    labels = Truth(
+        frozenset(at for at, row in enumerate(rows) if row.label == "block"),
+        frozenset(at for at, row in enumerate(rows) if row.label == "allow"),
+        ("labelled block", "labelled allow"),
+    )
     found = []
-    for name in sorted({name for _, result in pairs for name in result.signals}):
-        kept = [(result.signals[name], wanted) for wanted, result in pairs if name in result.signals]
-        scores, labels = [score for score, _ in kept], [wanted for _, wanted in kept]
-        sides = ([score for score, wanted in kept if wanted is side] for side in (True, False))
-        block, allow = (np.histogram(side, HISTOGRAM_BINS, (0, 1))[0].tolist() for side in sides)
-        found.append(Spread(name, len(pairs), tuple(block), tuple(allow), reliability(scores, labels)))
+    for name in sorted({name for result in results for name in result.signals}):
+        truth = truths.get(name, labels)
+        yes, no = (
+            [results[at].signals[name] for at in sorted(side) if name in results[at].signals]
+            for side in (truth.yes, truth.no)
+        )
+        if yes or no:
+            told = reliability([*yes, *no], [True] * len(yes) + [False] * len(no))
+            size = len(truth.yes) + len(truth.no)
+            found.append(Spread(name, size, truth.names, _histogram(yes), _histogram(no), told))
     return found
+
+
+def _histogram(scores: Sequence[float]) -> tuple[int, ...]:
+    return tuple(np.histogram(scores, HISTOGRAM_BINS, (0, 1))[0].tolist())
 
 
 def _curve(name: str, positive: Sequence[float], negative: Sequence[float]) -> Curve | None:

@@ -11,20 +11,21 @@ _STYLE = """
 @media(prefers-color-scheme:dark){:root{--back:#16161a;--text:#ececf0;--faint:#a9a9b4;--rule:#3a3a42;--panel:#1f1f25;
 --c0:#7fb0ff;--c1:#ffa26b;--c2:#6fd6a0;--c3:#e094e6;--c4:#e2c04f;--c5:#67d3ea;--c6:#ff8fb4;--c7:#c9c9d4}}
 *{box-sizing:border-box}
-body{margin:0 auto;padding:1.5rem;max-width:70rem;background:var(--back);color:var(--text);
+body{margin:0 auto;padding:1.5rem;max-width:80rem;background:var(--back);color:var(--text);
 font:16px/1.5 system-ui,sans-serif}
 h1,h2,h3{line-height:1.2;margin:2rem 0 .5rem}h1{margin-top:0}p{max-width:48rem}
 .faint{color:var(--faint)}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto;margin-bottom:1.5rem}
 table{border-collapse:collapse;font-size:.9rem}
 caption{text-align:left;color:var(--faint);padding-bottom:.25rem}
 th,td{padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}
+tbody th{font-weight:400}td:nth-child(2):not(.n){min-width:14rem}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr));gap:1rem}
 figure{margin:0;padding:1rem;background:var(--panel);border:1px solid var(--rule);border-radius:6px;min-width:0}
 figcaption{font-weight:600;margin-bottom:.5rem}
 figure>svg{width:100%;height:auto;display:block}
-svg text{fill:var(--text);font:12px system-ui,sans-serif}
+svg{overflow:visible}svg text{fill:var(--text);font:12px system-ui,sans-serif}
 .grid{stroke:var(--rule)}.diagonal{stroke:var(--faint);stroke-dasharray:4 4}
 .line{fill:none;stroke-width:2}.whisker{stroke-width:2}.dot{stroke:none}.key{width:28px;height:10px;margin-right:.4rem}
 .d1{stroke-dasharray:7 3}.d2{stroke-dasharray:2 3}
@@ -61,25 +62,31 @@ def paragraph(text: str, *, faint: bool = False) -> str:
 def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> str:
     """A table of text; the first `words` columns are text, the others are figures and stand to the right."""
 
-    def cells(tag: str, row: Sequence[str]) -> str:
-        scope = ' scope="col"' if tag == "th" else ""
-        looks = ("" if at < words else ' class="n"' for at in range(len(row)))
-        marked = (f"<{tag}{scope}{look}>{escape(text)}</{tag}>" for look, text in zip(looks, row, strict=True))
-        return f"<tr>{''.join(marked)}</tr>"
+    def line(row: Sequence[str], heading: bool) -> str:
+        cells = []
+        for at, text in enumerate(row):
+            scope = ' scope="col"' if heading else ' scope="row"' if at == 0 else ""
+            tag, look = "th" if scope else "td", "" if at < words else ' class="n"'
+            cells.append(f"<{tag}{scope}{look}>{escape(text)}</{tag}>")
+        return f"<tr>{''.join(cells)}</tr>"
 
-    body = "\n".join(cells("td", row) for row in rows)
+    body = "\n".join(line(row, False) for row in rows)
+    name = escape(caption)
+    # A region that scrolls sideways must be reachable without a mouse.
     return (
-        f'<div class="wide"><table><caption>{escape(caption)}</caption>\n<thead>{cells("th", head)}</thead>\n'
-        f"<tbody>\n{body}\n</tbody></table></div>"
+        f'<div class="wide" role="region" tabindex="0" aria-label="{name}"><table><caption>{name}</caption>\n'
+        f"<thead>{line(head, True)}</thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 
 
 def figure(title: str, chart: str, figures: str) -> str:
     """A chart under its title, with a table of its figures to open."""
-    return (
-        f"<figure><figcaption>{escape(title)}</figcaption>{chart}"
-        f"<details><summary>The figures</summary>{figures}</details></figure>"
-    )
+    return f"<figure><figcaption>{escape(title)}</figcaption>{chart}{folded('The figures', figures)}</figure>"
+
+
+def folded(summary: str, content: str) -> str:
+    """HTML that opens on a click or a key."""
+    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
 
 
 def grid(figures: Iterable[str]) -> str:

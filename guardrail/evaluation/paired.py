@@ -11,6 +11,8 @@ import numpy as np
 
 from guardrail.evaluation.metrics import Rate
 
+_LEAST = 1e-16
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -91,6 +93,11 @@ class Change:
         if cross > 0:
             cross = max(cross - self.n / 2, 0.0)
         return cross / math.sqrt(product)
+
+
+def p_value(p: float) -> str:
+    """Text for a reader; below 1e-16 the figure itself says nothing more."""
+    return f"{p:.2g}" if p >= _LEAST else f"<{_LEAST:g}"
 
 
 def _combined(one: float, other: float, phi: float) -> float:

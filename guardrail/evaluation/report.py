@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from guardrail.evaluation.curves import Curve, Spread
-from guardrail.evaluation.page import document, figure, grid, paragraph, section, table
+from guardrail.evaluation.page import document, figure, folded, grid, paragraph, section, table
+from guardrail.evaluation.paired import p_value
 from guardrail.evaluation.plots import Axes, Charts
 
 _AT = (0.001, 0.01, 0.05, 0.1, 0.2)
@@ -74,32 +75,31 @@ def _summary(found: Mapping[str, Any], sets: Sequence[str]) -> str:
 
 
 def _slices(charts: Charts, rows: Sequence[Mapping[str, Any]]) -> str:
+    twins = any(row["agrees"] for row in rows)
+    optional = ("above_cut", "agrees", "kept") if twins else ("above_cut",)
     head = ("slice", "what", "against", "n", "stopped", "raised", "AUROC", "above the 95 % cut", "agrees", "kept")
     body = [
         (
-            *(row["name"], row["what"], row["against"] or ""),
-            str(row["n"]),
+            *(row["name"], row["what"], row["against"] or "", str(row["n"])),
             *(_rate(row["stopped"]), _rate(row["raised"]), _area(row["auroc"])),
-            *(_rate(row[name]) if row[name] else "" for name in ("above_cut", "agrees", "kept")),
+            *(_rate(row[name]) if row[name] else "" for name in optional),
         )
         for row in rows
     ]
-    parts = [table("Figures of each slice", head, body, words=3)]
+    parts = [table("Figures of each slice", head if twins else head[:-2], body, words=3)]
     if len(rows) <= _MAX_RANGES:
-        axes = Axes(
-            "Stopped by slice", "Share of each slice that was held or blocked, with its interval.", "stopped", ""
-        )
+        told = "Share of each slice that was held or blocked, with its interval."
+        axes = Axes("Stopped by slice", told, "stopped", "")
         ranges = [(row["name"], *(row["stopped"][name] for name in ("share", "low", "high"))) for row in rows]
-        figures = table(
-            "Stopped by slice", ("slice", "stopped"), [(row["name"], _rate(row["stopped"])) for row in rows]
-        )
+        figures = table(axes.title, ("slice", "stopped"), [(row["name"], _rate(row["stopped"])) for row in rows])
         parts.append(grid([figure(axes.title, charts.ranges(axes, ranges), figures)]))
     return section("Slices", *parts)
 
 
 def _categories(rows: Sequence[Mapping[str, Any]]) -> str:
     body = [(row["label"], row["category"], str(row["n"]), _rate(row)) for row in rows]
-    return section("Categories", table("Stopped by category", ("label", "category", "n", "stopped"), body, words=2))
+    figures = table("Stopped by category", ("label", "category", "n", "stopped"), body, words=2)
+    return section("Categories", figures if len(rows) <= _MAX_RANGES else folded(f"{len(rows)} categories", figures))
 
 
 def _changes(found: Mapping[str, Any]) -> str:
@@ -108,14 +108,15 @@ def _changes(found: Mapping[str, Any]) -> str:
         (
             *(row["name"], str(row["n"]), f"{row['before']:.1%}", f"{row['now']:.1%}"),
             f"{row['difference']:+.1%} [{row['low']:+.1%}, {row['high']:+.1%}]",
-            *(str(row["gained"]), str(row["lost"]), f"{row['p']:.2g}", f"{row['p_holm']:.2g}"),
+            *(str(row["gained"]), str(row["lost"]), p_value(row["p"]), p_value(row["p_holm"])),
         )
         for row in found["groups"]
     ]
     parts = [table(f"Change in what is stopped, against {found['file']}", head, body)]
     for name, title in (("gained", "Ids of the rows that are stopped now"), ("lost", "Ids of the rows released now")):
         if "flips" in found:
-            parts.append(table(title, ("id",), [(one,) for one in found["flips"][name]]))
+            ids = found["flips"][name]
+            parts.append(folded(f"{title}: {len(ids)}", table(title, ("id",), [(one,) for one in ids])))
     return section("Against another run", *parts)
 
 
@@ -150,40 +151,35 @@ def _reliability(charts: Charts, spreads: Sequence[Spread]) -> str:
     figures = []
     for spread in spreads:
         found = spread.reliability.to_dict()
-        told = f"{found['n']} of {spread.labelled} labelled rows carry it; ECE {found['ece']:.3f}; "
-        told += f"{found['off']} of {len(found['bins'])} bins off"
-        axes = Axes(f"Reliability of {spread.signal}", told, "mean score of the bin", "share labelled block")
-        chart = charts.calibration(
-            axes, [(row["mean"], row["share"], row["low"], row["high"]) for row in found["bins"]]
-        )
+        told = f"{found['n']} of {spread.rows} rows carry it; ECE {found['ece']:.3f}; "
+        told += f"{found['off']} of {len(found['bins'])} bins off. True: {spread.sides[0]}; not: {spread.sides[1]}"
+        axes = Axes(f"Reliability of {spread.signal}", told, "mean score of the bin", "share true")
+        bins = [(row["mean"], row["share"], row["low"], row["high"]) for row in found["bins"]]
         body = [
             (f"{row['from']:.3f} to {row['to']:.3f}", str(row["n"]), f"{row['mean']:.3f}", _rate(row), _off(row))
             for row in found["bins"]
         ]
-        head = ("scores", "n", "mean score", "labelled block", "off")
-        figures.append(figure(spread.signal, paragraph(told) + chart, table(axes.title, head, body)))
-    note = (
-        "A calibrated score lies on the diagonal: of rows scored 0.8, 80 % are labelled block in a set like this one."
-    )
+        figures_of = table(axes.title, ("scores", "n", "mean score", "share true", "off"), body)
+        figures.append(figure(spread.signal, paragraph(told, faint=True) + charts.calibration(axes, bins), figures_of))
+    note = "A calibrated score lies on the diagonal: of rows scored 0.8, 80 % are true in a mixture like this one."
     return section("Reliability", paragraph(note), grid(figures))
 
 
 def _histograms(charts: Charts, spreads: Sequence[Spread]) -> str:
     figures = []
     for spread in spreads:
-        sides = (("labelled block", spread.block), ("labelled allow", spread.allow))
+        sides = tuple(zip(spread.sides, (spread.yes, spread.no), strict=True))
         shares = [(name, [number / max(1, sum(side)) for number in side]) for name, side in sides]
         top = max(max(heights) for _, heights in shares)
         told = "; ".join(f"{sum(side)} rows {name}" for name, side in sides)
-        axes = Axes(f"Scores of {spread.signal}", told, "score", "share of the label's rows", top)
-        part = 1 / len(spread.block)
+        axes = Axes(f"Scores of {spread.signal}", told, "score", "share of the side's rows", top)
+        part = 1 / len(spread.yes)
         body = [
-            (f"{place * part:.2f} to {(place + 1) * part:.2f}", str(block), str(allow))
-            for place, (block, allow) in enumerate(zip(spread.block, spread.allow, strict=True))
+            (f"{place * part:.2f} to {(place + 1) * part:.2f}", str(yes), str(no))
+            for place, (yes, no) in enumerate(zip(spread.yes, spread.no, strict=True))
         ]
-        figures.append(
-            figure(spread.signal, charts.histogram(axes, shares), table(axes.title, ("score", "block", "allow"), body))
-        )
+        figures_of = table(axes.title, ("score", *spread.sides), body)
+        figures.append(figure(spread.signal, charts.histogram(axes, shares), figures_of))
     return section("Score histograms", grid(figures))
 
 

@@ -1,9 +1,9 @@
-"""Slices of a set: named groups of rows, defined in YAML or by the values of one field."""
+"""Slices of a set: named groups of rows, defined in YAML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,9 +15,9 @@ from guardrail.evaluation.sets import Row
 from guardrail.policy.expression import closest
 from guardrail.policy.source import parse, read_file
 from guardrail.policy.tree import Document
+from guardrail.policy.tree import Path as Where
 from guardrail.taxonomy import SIGNALS
 
-MAX_VALUES = 200
 MAX_NAME = 80
 _Words = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -36,8 +36,15 @@ class _SliceSpec(_Strict):
     plain: str | None = None
 
 
+class _TruthSpec(_Strict):
+    signals: Annotated[list[str], Field(min_length=1)]
+    yes: Annotated[list[str], Field(min_length=1)]
+    no: Annotated[list[str], Field(min_length=1)]
+
+
 class _SlicesFile(_Strict):
     slices: Annotated[list[_SliceSpec], Field(min_length=1, max_length=1_000)]
+    reliability: list[_TruthSpec] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,81 +80,68 @@ Members = Mapping[str, Sequence[int]]
 """Slice name -> positions of its rows."""
 
 
-def read_slices(path: Path, rows: Sequence[Row], *, skip_empty: bool = False) -> tuple[list[Slice], Members]:
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Rows that say whether a signal is right.
+
+    Attributes:
+        yes: positions of rows that have what the signal speaks of.
+        no: positions of rows that have it not.
+        names: of the slices on both sides, for the reader.
+    """
+
+    yes: frozenset[int]
+    no: frozenset[int]
+    names: tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """A set in slices.
+
+    Attributes:
+        slices: in the order of the file.
+        members: rows of each; slices left out as empty have none.
+        truths: by signal, for its reliability; signals without one are held against the rows' labels.
+    """
+
+    slices: tuple[Slice, ...] = ()
+    members: Members = field(default_factory=dict)
+    truths: Mapping[str, Truth] = field(default_factory=dict)
+
+
+def read_slices(path: Path, rows: Sequence[Row], *, skip_empty: bool = False) -> Sliced:
     """Read a slices file and find the rows of each slice.
 
     Args:
-        path: YAML: `slices`, a list of `name`, `what`, and if wanted `where`, `label`, `families`, `against`, `plain`.
+        path: YAML as docs/EVALUATION.md describes it.
         rows: the set.
         skip_empty: leave out slices without rows instead of refusing them, and comparisons with them.
 
     Raises:
         ConfigurationError: with file and line: YAML that does not parse, an unknown key, field, signal or slice, a
-            name given twice, a cycle of `against`, a pattern that does not compile, a slice without rows.
+            name given twice, a cycle of `against`, a pattern that does not compile, a slice without rows, rows that
+            are said to have and not to have a signal.
     """
     try:
         document = read_file(path)
-        specs = parse(_SlicesFile, document).slices
+        file = parse(_SlicesFile, document)
     except PolicyError as error:
         raise ConfigurationError(error.message, advice=ADVICE) from error
-    found = [_slice(document, place, spec) for place, spec in enumerate(specs)]
+    found = [_slice(document, place, spec) for place, spec in enumerate(file.slices)]
     _check_names(document, found)
     _check_cycles(document, found)
     if not skip_empty:
         _check_fields(document, found, rows)
     members = {item.name: [at for at, row in enumerate(rows) if item.holds(row)] for item in found}
-    empty = {item.name for item in found if not members[item.name]}
-    if empty and not skip_empty:
-        place, first = next((place, item) for place, item in enumerate(found) if item.name in empty)
-        raise _wrong(document, place, "name", f"no row of the set is in the slice {first.name!r}")
-    return [item for item in found if item.name not in empty], members
-
-
-def slices_by(field: str, rows: Sequence[Row], families: Sequence[str] = ()) -> tuple[list[Slice], Members]:
-    """One slice for each label and value of `field`; what is to be blocked is told apart from the same value's rest.
-
-    Rows without the field and rows labelled ambiguous are in none.
-
-    Raises:
-        ConfigurationError: no row has the field; it has more than 200 values, or ones longer than 80 characters or
-            equal to a prompt, so that they would say what the prompts say; or a family is unknown.
-    """
-    for family in families:
-        if not any(name.startswith(family) for name in SIGNALS):
-            raise ConfigurationError(f"no signal's name starts with {family!r:.60}", advice="Say sexual. or the like.")
-    values: dict[tuple[str, str], list[int]] = {}
-    for place, row in enumerate(rows):
-        value = row.value(field) if row.label != "ambiguous" else None
-        for item in value if isinstance(value, tuple) else () if value is None else (value,):
-            values.setdefault((str(item) or "(empty)", row.label), []).append(place)
-    if not values:
-        known = {name for row in rows for name in row.names}
-        nearest = closest(field, known - {field})
-        hint = f" (did you mean {nearest!r}?)" if nearest else ""
-        raise ConfigurationError(f"no labelled row has a field {field!r:.60}{hint}", advice="Choose another --by.")
-    names = {value for value, _ in values}
-    telling = field == "text" or not names.isdisjoint(row.text for row in rows)
-    if telling or len(names) > MAX_VALUES or any(len(name) > MAX_NAME or not name.isprintable() for name in names):
-        raise ConfigurationError(
-            f"the values of {field!r:.60} cannot name slices",
-            advice=f"Choose a field with at most {MAX_VALUES} short values that are not prompts.",
-        )
-    members = {_named(*key): values[key] for key in sorted(values)}
-    found = [
-        Slice(
-            _named(value, label),
-            f"rows to {label}",
-            tuple(families),
-            label,
-            against=_named(value, "allow") if label == "block" and (value, "allow") in values else None,
-        )
-        for value, label in sorted(values)
-    ]
-    return found, members
-
-
-def _named(value: str, label: str) -> str:
-    return f"{value}: {label}"
+    for place, item in enumerate(found):
+        if not members[item.name] and not skip_empty:
+            raise _wrong(document, place, "name", f"no row of the set is in the slice {item.name!r}")
+    truths: dict[str, Truth] = {}
+    for place, spec in enumerate(file.reliability):
+        _add_truth(document, place, spec, members, truths)
+    kept = {signal: truth for signal, truth in truths.items() if truth.yes and truth.no}
+    return Sliced(tuple(item for item in found if members[item.name]), members, kept)
 
 
 def _slice(document: Document, place: int, spec: _SliceSpec) -> Slice:
@@ -162,6 +156,28 @@ def _slice(document: Document, place: int, spec: _SliceSpec) -> Slice:
     path = ("slices", place, "where")
     groups = parse_where(document, path, spec.where) if path in document.lines else ()
     return Slice(spec.name, spec.what, tuple(spec.families), spec.label, groups, spec.against, spec.plain)
+
+
+def _add_truth(document: Document, place: int, spec: _TruthSpec, members: Members, truths: dict[str, Truth]) -> None:
+    yes, no = (_side(document, ("reliability", place, key), getattr(spec, key), members) for key in ("yes", "no"))
+    both = len(yes & no)
+    if both:
+        raise wrong(document, ("reliability", place), f"{both} rows are in slices of `yes` and of `no`")
+    for number, signal in enumerate(spec.signals):
+        if signal not in SIGNALS:
+            problem = f"no signal is called {signal!r:.60}"
+            raise wrong(document, ("reliability", place, "signals", number), problem, closest(signal, SIGNALS))
+        if signal in truths:
+            raise wrong(document, ("reliability", place, "signals", number), f"{signal!r} is given twice")
+        truths[signal] = Truth(yes, no, (", ".join(spec.yes), ", ".join(spec.no)))
+
+
+def _side(document: Document, path: Where, names: Sequence[str], members: Members) -> frozenset[int]:
+    for number, name in enumerate(names):
+        if name not in members:
+            problem = f"no slice is called {name!r:.80}"
+            raise wrong(document, (*path, number), problem, closest(name, members))
+    return frozenset(at for name in names for at in members[name])
 
 
 def _check_names(document: Document, found: Sequence[Slice]) -> None:

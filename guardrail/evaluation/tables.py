@@ -10,20 +10,17 @@ from guardrail.evaluation.paired import Change
 from guardrail.evaluation.ranking import area, cut_that_catches
 from guardrail.evaluation.run import Result
 from guardrail.evaluation.sets import Row
-from guardrail.evaluation.slices import Members, Slice
+from guardrail.evaluation.slices import Slice, Sliced
 
 RAISED = 0.5
 """Score from which on a signal counts as raised."""
 
 
-def slice_table(
-    slices: Sequence[Slice], members: Members, rows: Sequence[Row], results: Sequence[Result]
-) -> list[dict[str, Any]]:
+def slice_table(sliced: Sliced, rows: Sequence[Row], results: Sequence[Result]) -> list[dict[str, Any]]:
     """Figures of each slice, JSON-ready, in the order given.
 
     Args:
-        slices: from `read_slices` or `slices_by`.
-        members: from there too.
+        sliced: from `read_slices` or `slices_by`.
         rows: the set.
         results: one a row, in the same order.
 
@@ -39,8 +36,8 @@ def slice_table(
         if row.text is not None and row.image is None:
             plain.setdefault(row.text, result.stopped)
     table = []
-    for item in slices:
-        places = members[item.name]
+    for item in sliced.slices:
+        places = sliced.members[item.name]
         mine = [results[at] for at in places]
         table.append(
             {
@@ -50,7 +47,7 @@ def slice_table(
                 "n": len(mine),
                 "stopped": Rate(len(mine), sum(result.stopped for result in mine)).to_dict(),
                 "raised": _share(best_scores(mine, item.families), RAISED),
-                **_against(item, mine, [results[at] for at in members.get(item.against or "", ())]),
+                **_against(item, mine, [results[at] for at in sliced.members.get(item.against or "", ())]),
                 **_twins(item, [(rows[at], results[at]) for at in places], plain),
             }
         )
