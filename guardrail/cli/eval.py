@@ -81,12 +81,12 @@ def command(sets: tuple[Path, ...], **options: Any) -> None:
         found["slices"] = slice_table(sliced, rows, results)
     if before is not None and wanted.against:
         groups = {"all rows": range(len(rows)), **(sliced.members if sliced.slices else _categories(rows))}
-        found["against"] = {"file": wanted.against.name, "groups": change_table(groups, before, results)}
+        found["against"] = {"file": _name(wanted.against), "groups": change_table(groups, before, results)}
         if wanted.flips:
             found["against"]["flips"] = flips(rows, before, results)
     if wanted.report:
         curves = family_curves(rows, results), slice_curves(sliced, results)
-        _save(wanted.report, render(found, *curves, drawn, sets=[path.name for path in sets]))
+        _save(wanted.report, render(found, *curves, drawn, sets=[_name(path) for path in sets]))
     if wanted.as_json:
         click.echo(orjson.dumps(found))
     else:
@@ -113,6 +113,11 @@ def _check(wanted: _Wanted, sets: Sequence[Path]) -> None:
         raise ConfigurationError(
             f"{wanted.report} cannot be written: no such folder", advice="Choose another --report."
         )
+
+
+def _name(path: Path) -> str:
+    """Its last part as text that JSON and HTML can hold: on Linux a file's name may be no UTF-8."""
+    return path.name.encode("utf-8", "replace").decode("utf-8")
 
 
 def _sliced(wanted: _Wanted, rows: Sequence[Row]) -> Sliced:
@@ -169,7 +174,7 @@ def _write(file: FileIO, result: Result) -> None:
 
 def _save(report: Path, page: str) -> None:
     try:
-        report.write_text(page, encoding="utf-8", newline="\n")
+        report.write_text(page, encoding="utf-8", errors="replace", newline="\n")
     except OSError as error:
         raise ConfigurationError(
             f"{report} cannot be written: {error.strerror}",

@@ -7,7 +7,8 @@ from guardrail.evaluation.reliability import Reliability, reliability
 from guardrail.evaluation.results import read_results
 from guardrail.evaluation.run import Result, judge, run
 from guardrail.evaluation.sets import Row, read_set
-from guardrail.evaluation.slices import Slice, Sliced, read_slices
+from guardrail.evaluation.sliced import Slice, Sliced
+from guardrail.evaluation.slices import read_slices
 from guardrail.evaluation.tables import change_table, flips, slice_table
 
 __all__ = [

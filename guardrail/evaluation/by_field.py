@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from guardrail.errors import ConfigurationError
 from guardrail.evaluation.sets import Row
-from guardrail.evaluation.slices import MAX_NAME, Slice, Sliced
+from guardrail.evaluation.sliced import MAX_NAME, Slice, Sliced
 from guardrail.policy.expression import closest
 from guardrail.taxonomy import SIGNALS
 

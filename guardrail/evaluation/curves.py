@@ -13,7 +13,7 @@ from guardrail.evaluation.ranking import Area, area, roc
 from guardrail.evaluation.reliability import Reliability, reliability
 from guardrail.evaluation.run import Result
 from guardrail.evaluation.sets import Row
-from guardrail.evaluation.slices import Sliced, Truth
+from guardrail.evaluation.sliced import Sliced, Truth
 
 HISTOGRAM_BINS = 20
 

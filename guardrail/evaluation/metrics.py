@@ -142,4 +142,4 @@ def _percentile_interval(ranked: Sequence[float], percent: int) -> list[float] |
 
 
 def _rounded(interval: tuple[float, float]) -> list[float]:
-    return [round(bound, 4) for bound in interval]
+    return [round(bound, 6) for bound in interval]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 _STYLE = """
 :root{color-scheme:light dark;--back:#fff;--text:#1c1c1e;--faint:#5c5c66;--rule:#d9d9de;--panel:#f6f6f8;
@@ -19,7 +20,7 @@ h1,h2,h3{line-height:1.2;margin:2rem 0 .5rem}h1{margin-top:0}p{max-width:48rem}
 table{border-collapse:collapse;font-size:.9rem}
 caption{text-align:left;color:var(--faint);padding-bottom:.25rem}
 th,td{padding:.3rem .7rem .3rem 0;border-bottom:1px solid var(--rule);text-align:left;vertical-align:top}
-tbody th{font-weight:400}td:nth-child(2):not(.n){min-width:14rem}
+tbody th{font-weight:400}td:nth-child(2):not(.n){min-width:10rem}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr));gap:1rem}
 figure{margin:0;padding:1rem;background:var(--panel);border:1px solid var(--rule);border-radius:6px;min-width:0}
@@ -92,3 +93,13 @@ def folded(summary: str, content: str) -> str:
 def grid(figures: Iterable[str]) -> str:
     """Figures side by side where there is room."""
     return f'<div class="charts">{"".join(figures)}</div>'
+
+
+def rate_text(row: Mapping[str, Any]) -> str:
+    """A share with its interval, from the dict of a `Rate`."""
+    return f"{row['share']:.1%} [{row['low']:.1%}, {row['high']:.1%}]" if row["n"] else "no rows"
+
+
+def area_text(found: Mapping[str, float] | None) -> str:
+    """An area with its interval, from the dict of an `Area`; empty for None."""
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]" if found else ""

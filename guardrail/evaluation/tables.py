@@ -10,7 +10,7 @@ from guardrail.evaluation.paired import Change
 from guardrail.evaluation.ranking import area, cut_that_catches
 from guardrail.evaluation.run import Result
 from guardrail.evaluation.sets import Row
-from guardrail.evaluation.slices import Slice, Sliced
+from guardrail.evaluation.sliced import Slice, Sliced
 
 RAISED = 0.5
 """Score from which on a signal counts as raised."""
