@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,20 @@ def test_slices_of_other_sets_can_be_left_out(tmp_path: Path) -> None:
     found = _read(tmp_path, text, skip_empty=True)
     assert [item.name for item in found.slices] == ["said", "all"]
     assert found.truths == {}
+
+
+def test_the_documented_file_loads(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "EVALUATION.md").read_text("utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "slices.yaml").write_text(text, "utf-8")
+    rows = [
+        row("1", category="sexual/a", source="collected"),
+        row("2", source="scored", nudity_pct=50),
+        row("3", source="scored", nudity_pct=49.9),
+        row("4", "allow", source="briefs"),
+        row("5", "allow", "advert", source="captions"),
+        row("6", source="disguised", base="text"),
+    ]
+    found = read_slices(tmp_path / "slices.yaml", rows)
+    assert found.members == {"said": [0, 1], "everyday": [3], "disguised": [5]}
+    assert set(found.truths) == {"sexual.nudity", "sexual.explicit"}
