@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
+from guardrail.evaluation.ranking import Area, area
 from guardrail.evaluation.run import Result
 from guardrail.evaluation.sets import Row
 from guardrail.verdict import Action
 
 _Z = 1.959964
+_PERCENTILES = (50, 95, 99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +44,16 @@ class Rate:
         return {**asdict(self), "share": round(self.share, 6), "low": round(low, 6), "high": round(high, 6)}
 
 
-def auroc(positive: Sequence[float], negative: Sequence[float]) -> float | None:
-    """Area under the ROC curve: the probability that a positive outranks a negative, ties counted half.
+def best_scores(results: Sequence[Result], families: Sequence[str] = ()) -> list[float]:
+    """Each result's best score among signals whose name starts with one of `families`; 0 when there is none.
 
-    None when one side is empty. By rank sums (H. B. Mann and D. R. Whitney, 1947).
+    No families means every signal.
     """
-    if not positive or not negative:
-        return None
-    values = np.array([*positive, *negative])
-    order = values.argsort(kind="stable")
-    ranks = np.empty(len(values))
-    _, inverse, counts = np.unique(values[order], return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks[order] = ((last - counts + 1 + last) / 2)[inverse]
-    n = len(positive)
-    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * len(negative)))
+    starts = tuple(families) or ("",)
+    return [
+        max((score for name, score in result.signals.items() if name.startswith(starts)), default=0.0)
+        for result in results
+    ]
 
 
 def summary(pairs: Iterable[tuple[Row, Result]]) -> dict[str, Any]:
@@ -75,6 +70,8 @@ def summary(pairs: Iterable[tuple[Row, Result]]) -> dict[str, Any]:
         auroc: by signal family, of its best score; rows where the family is not raised score 0.
         categories: rates by label and category.
         ms: 50th, 95th and 99th percentile, nearest rank.
+        precision_95 and recall_95 of at_action, auroc_95, ms_95: [low, high] of the 95 % intervals, by Wilson, by
+            Hanley and McNeil (see `Area.interval`), and by order statistics (W. J. Conover, 1999).
     """
     kept = [(row, result) for row, result in pairs]
     labelled = [(row, result) for row, result in kept if row.label != "ambiguous"]
@@ -84,6 +81,7 @@ def summary(pairs: Iterable[tuple[Row, Result]]) -> dict[str, Any]:
         categories.setdefault((row.label, row.category), []).append(result)
     times = sorted(result.ms for _, result in kept)
     at_action = [_at(action, sides["block"], sides["allow"]) for action in Action if action is not Action.ALLOW]
+    areas = _by_family(sides["block"], sides["allow"])
     return {
         "rows": len(kept),
         "ambiguous": len(kept) - len(labelled),
@@ -92,12 +90,14 @@ def summary(pairs: Iterable[tuple[Row, Result]]) -> dict[str, Any]:
         "stopped_of_allow": _rate(sides["allow"]).to_dict(),
         "precision": next(found["precision"] for found in at_action if found["action"] == Action.HOLD),
         "at_action": at_action,
-        "auroc": _by_family(sides["block"], sides["allow"]),
+        "auroc": {family: round(found.value, 4) for family, found in areas.items()},
+        "auroc_95": {family: _rounded(found.interval) for family, found in areas.items()},
         "categories": [
             {"label": label, "category": category, **_rate(found).to_dict()}
             for (label, category), found in sorted(categories.items())
         ],
-        "ms": {f"p{percent}": _percentile(times, percent) for percent in (50, 95, 99)},
+        "ms": {f"p{percent}": _percentile(times, percent) for percent in _PERCENTILES},
+        "ms_95": {f"p{percent}": _percentile_interval(times, percent) for percent in _PERCENTILES},
     }
 
 
@@ -107,30 +107,39 @@ def _rate(results: Sequence[Result]) -> Rate:
 
 def _at(action: Action, positive: Sequence[Result], negative: Sequence[Result]) -> dict[str, Any]:
     right, wrong = (sum(result.action >= action for result in side) for side in (positive, negative))
+    precision, recall = Rate(right + wrong, right), Rate(len(positive), right)
     return {
         "action": action.value,
-        "precision": round(right / (right + wrong), 4) if right + wrong else None,
-        "recall": round(right / len(positive), 4) if positive else None,
+        "precision": round(precision.share, 4) if precision.n else None,
+        "precision_95": _rounded(precision.interval),
+        "recall": round(recall.share, 4) if recall.n else None,
+        "recall_95": _rounded(recall.interval),
     }
 
 
-def _by_family(positive: Sequence[Result], negative: Sequence[Result]) -> dict[str, float]:
-    families = {name.partition(".")[0] for result in (*positive, *negative) for name in result.signals}
-    found = {}
-    for family in sorted(families):
-        area = auroc(_best(positive, family), _best(negative, family))
-        if area is not None:
-            found[family] = round(area, 4)
-    return found
+def _by_family(positive: Sequence[Result], negative: Sequence[Result]) -> dict[str, Area]:
+    families = sorted({name.partition(".")[0] for result in (*positive, *negative) for name in result.signals})
+    found = {family: area(_best(positive, family), _best(negative, family)) for family in families}
+    return {family: one for family, one in found.items() if one is not None}
 
 
 def _best(results: Sequence[Result], family: str) -> list[float]:
-    prefix = f"{family}."
-    return [
-        max((score for name, score in result.signals.items() if name.startswith(prefix)), default=0.0)
-        for result in results
-    ]
+    return best_scores(results, [f"{family}."])
 
 
 def _percentile(ranked: Sequence[float], percent: int) -> float:
     return round(ranked[math.ceil(len(ranked) * percent / 100) - 1], 3) if ranked else 0.0
+
+
+def _percentile_interval(ranked: Sequence[float], percent: int) -> list[float] | None:
+    """Between which measured values the percentile lies; as far as few values can say."""
+    if not ranked:
+        return None
+    n, share = len(ranked), percent / 100
+    half = _Z * math.sqrt(n * share * (1 - share))
+    low, high = math.floor(n * share - half), math.ceil(n * share + half + 1)
+    return [round(ranked[max(low, 1) - 1], 3), round(ranked[min(high, n) - 1], 3)]
+
+
+def _rounded(interval: tuple[float, float]) -> list[float]:
+    return [round(bound, 6) for bound in interval]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ from guardrail.errors import ConfigurationError
 from guardrail.taxonomy import Stage
 
 LABELS = ("block", "allow", "ambiguous")
+Scalar = str | int | float | bool
+Value = Scalar | tuple[Scalar, ...]
+_OWN = ("id", "text", "label", "category", "stage")
 _ADVICE = "Correct the row and run again; `guardrail eval --help` says what a row holds."
 
 
@@ -27,6 +30,7 @@ class Row:
         label: "block", "allow", or "ambiguous", which is left out of rates.
         category: what the rates are broken down by; "" when the row names none.
         place: file and line, for messages.
+        extra: further fields of the row that hold text, a number, true or false, or a list of those.
     """
 
     id: str
@@ -36,6 +40,19 @@ class Row:
     label: str
     category: str
     place: str
+    extra: Mapping[str, Value] = field(default_factory=dict, hash=False)
+
+    def value(self, name: str) -> Value | None:
+        """What the field `name` holds, None when the row has no such field."""
+        if name in _OWN:
+            own: str | None = getattr(self, name)
+            return own
+        return self.extra.get(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every field that `value` knows."""
+        return (*_OWN, *self.extra)
 
 
 def read_set(*paths: Path) -> list[Row]:
@@ -97,7 +114,17 @@ def _row(line: str, path: Path, place: str) -> Row:
     for value in (name, category):
         if not value.isprintable():
             raise _wrong(f"{place}: `id` and `category` are printable text")
-    return Row(name, text, picture, stage, label, category, place)
+    return Row(name, text, picture, stage, label, category, place, dict(_extra(data)))
+
+
+def _extra(data: dict[str, Any]) -> Iterator[tuple[str, Value]]:
+    for name, value in data.items():
+        if name in _OWN or name == "image":
+            continue
+        if isinstance(value, Scalar):
+            yield name, value
+        elif isinstance(value, list) and value and all(isinstance(item, Scalar) for item in value):
+            yield name, tuple(value)
 
 
 def _text(data: dict[str, Any], name: str, place: str) -> str | None:

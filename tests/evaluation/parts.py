@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from guardrail.evaluation import Result, Row
+from guardrail.evaluation.sets import Value
 from guardrail.taxonomy import Stage
 from guardrail.verdict import Action
 
@@ -38,3 +39,13 @@ def pair(
     signals = {name.replace("_", ".", 1): score for name, score in scores.items()}
     row = Row("1", "text", None, Stage.PROMPT, label, category, "set.jsonl:1")
     return row, Result("1", action, (), signals, ms, judged)
+
+
+def row(id: str, label: str = "block", category: str = "", *, text: str = "text", **extra: Value) -> Row:
+    """A row with further fields."""
+    return Row(id, text, None, Stage.PROMPT, label, category, f"set.jsonl:{id}", extra)
+
+
+def result(id: str, action: Action = Action.ALLOW, **scores: float) -> Result:
+    """What came of a row; `sexual_nudity=0.9` is the score of `sexual.nudity`."""
+    return Result(id, action, (), {name.replace("_", ".", 1): score for name, score in scores.items()}, 1.0)

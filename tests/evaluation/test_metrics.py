@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.evaluation import Rate, auroc, summary
+from guardrail.evaluation import Rate, summary
+from guardrail.evaluation.metrics import best_scores
 from guardrail.verdict import Action
 from tests.evaluation.parts import pair
 
@@ -29,24 +30,6 @@ def test_the_interval_holds_the_share_and_solves_wilson_s_equation(n: int, data:
         assert distance == pytest.approx(1.959964 * math.sqrt(max(0.0, bound * (1 - bound)) / n), abs=1e-7)
 
 
-def _slow_auroc(positive: list[float], negative: list[float]) -> float:
-    pairs = [(p > n) + 0.5 * (p == n) for p in positive for n in negative]
-    return sum(pairs) / len(pairs)
-
-
-_scores = st.lists(st.sampled_from([0.0, 0.1, 0.5, 0.5000001, 0.9, 1.0]), min_size=1, max_size=20)
-
-
-@given(_scores, _scores)
-def test_auroc_counts_pairs_and_ties_half(positive: list[float], negative: list[float]) -> None:
-    assert auroc(positive, negative) == pytest.approx(_slow_auroc(positive, negative))
-
-
-def test_auroc_needs_both_sides() -> None:
-    assert auroc([], [0.1]) is None
-    assert auroc([0.1], []) is None
-
-
 def test_summary_leaves_ambiguous_rows_out_and_counts_by_category() -> None:
     found = summary(
         [
@@ -66,6 +49,7 @@ def test_summary_leaves_ambiguous_rows_out_and_counts_by_category() -> None:
         ("block", "a", 2, 1),
     ]
     assert found["ms"] == {"p50": 2.0, "p95": 4.0, "p99": 4.0}
+    assert found["ms_95"] == {"p50": [1.0, 4.0], "p95": [2.0, 4.0], "p99": [3.0, 4.0]}
 
 
 def test_precision_and_recall_at_each_action() -> None:
@@ -97,3 +81,27 @@ def test_a_summary_of_nothing_is_json_too() -> None:
     found = summary([])
     assert (found["precision"], found["auroc"], found["categories"]) == (None, {}, [])
     assert orjson.loads(orjson.dumps(found)) == found
+
+
+def test_every_share_and_area_has_its_interval() -> None:
+    found = summary([pair("block", Action.BLOCK, sexual_nudity=0.9)] * 15 + [pair("allow", Action.ALLOW)] * 35)
+    hold = next(row for row in found["at_action"] if row["action"] == "hold")
+    assert (hold["precision"], hold["recall"]) == (1.0, 1.0)
+    assert hold["precision_95"] == hold["recall_95"] == [0.796117, 1.0]
+    low, high = found["auroc_95"]["sexual"]
+    assert 0.8 < low < high == 1.0
+    assert summary([])["ms_95"] == {"p50": None, "p95": None, "p99": None}
+
+
+@given(st.lists(st.floats(0, 1e4), min_size=1, max_size=300))
+def test_a_percentile_lies_in_its_interval(times: list[float]) -> None:
+    found = summary([pair("allow", Action.ALLOW, ms=ms) for ms in times])
+    for name, value in found["ms"].items():
+        low, high = found["ms_95"][name]
+        assert low <= value <= high
+
+
+def test_best_scores_look_at_the_families_only() -> None:
+    results = [pair("block", Action.BLOCK, sexual_nudity=0.4, harm_graphic=0.8)[1], pair("allow", Action.ALLOW)[1]]
+    assert best_scores(results, ["sexual.", "minor."]) == [0.4, 0.0]
+    assert best_scores(results) == [0.8, 0.0]

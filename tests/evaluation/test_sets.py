@@ -64,6 +64,28 @@ def test_sets_are_read_in_order_and_blank_lines_and_marks_are_passed_over(tmp_pa
         read_set(first, first)
 
 
+def test_further_fields_of_a_row_are_kept_where_they_are_plain(tmp_path: Path) -> None:
+    fields = {
+        "source": "a",
+        "share": 0.5,
+        "new": True,
+        "tags": ["x", 1],
+        "deep": {"a": 1},
+        "none": None,
+        "mixed": [[1]],
+    }
+    (found,) = read_set(write_set(tmp_path / "set.jsonl", {"id": "1", "text": "t", "label": "block", **fields}))
+    assert found.extra == {"source": "a", "share": 0.5, "new": True, "tags": ("x", 1)}
+    assert (found.value("tags"), found.value("label"), found.value("stage"), found.value("deep")) == (
+        ("x", 1),
+        "block",
+        "prompt",
+        None,
+    )
+    assert set(found.names) == {"id", "text", "label", "category", "stage", "source", "share", "new", "tags"}
+    assert isinstance(hash(found), int)
+
+
 def test_what_a_row_leaves_out_is_filled_in(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.png").write_bytes(drawn_picture("a"))
