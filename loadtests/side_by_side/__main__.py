@@ -85,10 +85,9 @@ def measured(rivals: Path, rounds: int, names: int) -> dict[str, Any]:
             rows[label] = Row(started, versions)
         for kind in KINDS:
             _take_turns(workers, rows, kind, rounds)
-        ask, benign = sample()
         for label, worker in workers.items():
-            rows[label].asked = worker.ask({"do": "judge", "texts": ask})["stopped"]
-            rows[label].benign = worker.ask({"do": "judge", "texts": benign})["stopped"]
+            for kind, prompts in sample().items():
+                rows[label].sample[kind] = worker.ask({"do": "judge", "texts": prompts})["stopped"]
             rows[label].memory = worker.ask({"do": "memory"})
     return {
         "date": datetime.now(UTC).date().isoformat(),

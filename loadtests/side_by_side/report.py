@@ -39,16 +39,14 @@ class Row:
     Attributes:
         start: seconds from starting its process until it was loaded.
         versions: distribution name -> version.
-        asked: for each prompt of the sample that asks for what must be stopped, whether it was.
-        benign: for each harmless prompt of the sample, whether it was stopped.
+        sample: label -> for each prompt of the sample with that label, whether it was stopped.
         memory: megabytes, `rss_mb` after the runs and `peak_mb`.
     """
 
     start: float
     versions: Mapping[str, str]
     timed: dict[str, Timed] = field(default_factory=dict)
-    asked: Sequence[bool] = ()
-    benign: Sequence[bool] = ()
+    sample: dict[str, list[bool]] = field(default_factory=dict)
     memory: Mapping[str, float] = field(default_factory=dict)
 
     def add(self, kind: str, answer: Mapping[str, Any]) -> None:
@@ -64,14 +62,13 @@ class Row:
             "start_s": self.start,
             "versions": dict(self.versions),
             "texts": {kind: timed.summary() for kind, timed in self.timed.items()},
-            "asked_stopped": list(self.asked),
-            "benign_stopped": list(self.benign),
+            "sample_stopped": self.sample,
             "memory": dict(self.memory),
         }
 
 
 def as_text(found: Mapping[str, Any]) -> str:
-    """The measurement as Markdown: one table for speed, one for the rest.
+    """The measurement as Markdown: one table for speed, one for what was stopped, start and memory.
 
     Args:
         found: what `--json` prints.
@@ -88,11 +85,17 @@ def as_text(found: Mapping[str, Any]) -> str:
     speed = [["p50 / p95 (CPU), ms", *kinds]]
     for label, row in rows.items():
         speed.append([label, *(_speed(row["texts"][kind]) for kind in kinds)])
-    rest = [["", "asks stopped", "benign stopped", "start, s", "resident, MB"]]
+    rest = [["stopped", "nudity asked", "people named", "benign", "timed texts", "start, s", "resident, MB"]]
     for label, row in rows.items():
-        counts = [f"{sum(row[key])} of {len(row[key])}" for key in ("asked_stopped", "benign_stopped")]
+        counts = [_share(row["sample_stopped"][key]) for key in ("nudity", "names", "benign")]
+        timed = row["texts"].values()
+        counts.append(f"{sum(kind['stopped'] for kind in timed)} of {len(kinds) * found['rounds']}")
         rest.append([label, *counts, f"{row['start_s']:.1f}", f"{row['memory']['rss_mb']:.0f}"])
     return "\n\n".join([*head, _table(speed), _table(rest)])
+
+
+def _share(stopped: Sequence[bool]) -> str:
+    return f"{sum(stopped)} of {len(stopped)}"
 
 
 def _speed(row: Mapping[str, float]) -> str:

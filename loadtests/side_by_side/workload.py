@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from guardrail.cli.bench import benign_prompt, invented_name, invented_pattern
+from guardrail.cli.bench import invented_name, invented_pattern
 
 COUNT = 300
 """Phrases, and patterns."""
@@ -18,6 +18,15 @@ _HERE = Path(__file__).parent
 _LOOK_ALIKES = dict(zip("aceiopxyABEHKMOPTX", "асеіорхуАВЕНКМОРТХ", strict=True))
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u202a\u202c"
 _MARKS = "\u0301\u0308\u0327\u0336\u20dd"
+_SCENE = (
+    ("a quiet", "an old", "a small", "a sunlit", "a weathered", "a bright", "a snowy", "a narrow", "a tidy", "a busy"),
+    ("harbour", "orchard", "bakery", "lighthouse", "railway station", "garden", "library", "market", "mill", "bridge"),
+    ("at dawn", "after the rain", "in late autumn", "under thin clouds", "at noon", "in early spring", "by lamplight"),
+    ("with wooden boats", "with baskets of lemons", "with blue shutters", "with a cat on the sill", "with tall reeds"),
+    ("and distant hills", "and a stone wall", "and wild geese", "and rows of bicycles", "and a winding path"),
+    ("oil painting", "watercolour", "ink drawing", "wide angle photo", "pastel sketch", "woodcut", "matte painting"),
+    ("soft shadows", "muted palette", "fine brush strokes", "gentle reflections", "high detail", "warm light"),
+)
 _READ = (
     *("sexual.explicit >= 0.5", "sexual.nudity >= 0.5", "sexual.undress >= 0.5"),
     *("person.named.living >= 0.5", "injection.instruction >= 0.5"),
@@ -27,8 +36,19 @@ _READ = (
 def texts(kind: str, count: int) -> list[str]:
     """`count` different harmless prompts of one of `KINDS`; the same in every run."""
     words = 77 if kind == KINDS[0] else 400
-    plain = [benign_prompt(words, number) for number in range(count)]
+    # Each kind has a seed of its own: a network that remembers passages must not know the disguised ones already.
+    choice = random.Random(KINDS.index(kind))
+    plain = [_scenes(words, choice) for _ in range(count)]
     return [hostile(text, number) for number, text in enumerate(plain)] if kind == KINDS[2] else plain
+
+
+def _scenes(words: int, choice: random.Random) -> str:
+    """Scenes in the manner of a prompt, one after the other, cut after `words` words."""
+    written: list[str] = []
+    while len(written) < words:
+        first, noun, when, more, beside, medium, manner = (choice.choice(part) for part in _SCENE)
+        written += f"{first} {noun} {when} {more} {beside}, {medium}, {manner},".split()
+    return " ".join(written[:words]).rstrip(",")
 
 
 def hostile(text: str, seed: int) -> str:
@@ -60,10 +80,10 @@ def lists() -> tuple[list[str], list[str]]:
     return phrases, patterns
 
 
-def sample() -> tuple[list[str], list[str]]:
-    """Prompts that ask for what must be stopped, and benign ones."""
-    known = yaml.safe_load((_HERE / "sample.yaml").read_text(encoding="utf-8"))
-    return list(known["ask"]), list(known["benign"])
+def sample() -> dict[str, list[str]]:
+    """Prompts by label: "nudity" and "names" must be stopped, "benign" must pass."""
+    known: dict[str, list[str]] = yaml.safe_load((_HERE / "sample.yaml").read_text(encoding="utf-8"))
+    return known
 
 
 def write_policy(folder: Path) -> None:
