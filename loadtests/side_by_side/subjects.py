@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 _RULES = frozenset({"text.lexicon", "text.people"})
-_NETWORKS = _RULES | {"text.heads", "text.injection", "text.languages"}
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,10 @@ def guardrail_rules(config: dict[str, Any]) -> Subject:
 
 
 def guardrail_networks(config: dict[str, Any]) -> Subject:
-    """The same with the learned heads, the other languages and the injection network."""
-    return _guardrail(config, _NETWORKS)
+    """The same with every other registered detector of text: learned heads, more languages, injection."""
+    from guardrail.detector import discover
+
+    return _guardrail(config, frozenset(name for name in discover() if name.startswith("text.")))
 
 
 def _guardrail(config: dict[str, Any], names: frozenset[str]) -> Subject:
