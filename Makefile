@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ONCE ?=
 
-.PHONY: help install dev weights demo test test-fast lint types imports check bench clean
+.PHONY: help install dev weights demo test test-fast lint types imports check bench bench-rivals clean
 
 help:
 	@echo "make demo       set up and run the whole way once, then serve until Ctrl-C (ONCE=1 exits)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-fast  unit tests without weights"
 	@echo "make check      lint, types and the import contract"
 	@echo "make bench      measure the figures of docs/PERFORMANCE.md"
+	@echo "make bench-rivals  measure beside llm-guard and presidio (6 GB in build/, once)"
 
 $(VENV)/.run: pyproject.toml
 	@$(PYTHON) -c '$(SUITABLE)' 2>/dev/null || { echo "Python 3.11 to 3.13 is needed: make PYTHON=/path/to/python3.12 ..."; exit 1; }
@@ -63,6 +64,15 @@ bench: $(VENV)/.dev weights
 	$(BIN)/guardrail bench output
 	$(BIN)/guardrail bench start
 	$(BIN)/python loadtests/overhead.py
+
+# A virtual environment of their own: llm-guard brings torch, which has no place in ours. Needs Python below 3.13.
+build/rivals/.made: loadtests/side_by_side/requirements.txt
+	test -x build/rivals/bin/python || $(BIN)/python -m venv build/rivals
+	build/rivals/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+bench-rivals: $(VENV)/.dev weights build/rivals/.made
+	$(BIN)/python -m loadtests.side_by_side --rivals build/rivals/bin/python
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage build dist

@@ -55,15 +55,15 @@ def text(names: int, rules: int, runs: int, as_json: bool) -> None:
     settings = load_settings(record=False)
     rows: dict[str, dict[str, float]] = {}
     policy = load_policy(_bench_policy(settings, rules))
-    parameters = {"people": [f"{_name(number)} {_name(number * 7 + 3)} {_name(number + 9)}" for number in range(names)]}
+    parameters = {"people": invented_people(names)}
     context = DetectorContext(settings, ModelStore(settings), LocalRegistry(settings), parameters)
     for label, only in (("rules", _RULE_DETECTORS), ("rules and learned heads", None)):
         detectors = [item for item in build(context, only=only) if item.name.startswith("text.")]
         with Guard.from_policy(policy, settings=settings, detectors=detectors) as guard:
             for length in (10, 77, 400):
-                prompts = [_prompt(length, number) for number in range(runs)]
+                prompts = [benign_prompt(length, number) for number in range(runs)]
                 rows[f"{label}, {length} words"] = _timed([_checked(guard, prompt) for prompt in prompts])
-            rows[f"{label}, 77 words, repeated"] = _timed([_checked(guard, _prompt(77, 0))] * runs)
+            rows[f"{label}, 77 words, repeated"] = _timed([_checked(guard, benign_prompt(77, 0))] * runs)
     _report(rows, as_json)
 
 
@@ -137,15 +137,27 @@ def _timed(runs: list[Callable[[], Any]]) -> dict[str, float]:
     }
 
 
-def _prompt(length: int, number: int) -> str:
+def benign_prompt(length: int, number: int) -> str:
+    """A harmless prompt of `length` words; every `number` gives another one."""
     known = _TEXT.split()
     words = [known[(number * 31 + position * 7) % len(known)] for position in range(length - 1)]
     return " ".join([*words, f"seed{number}"])
 
 
-def _name(number: int) -> str:
+def invented_name(number: int) -> str:
+    """A pronounceable name of nobody; names repeat every 65,536 numbers."""
     syllables = ("ba", "ko", "li", "mu", "ne", "ri", "sa", "to", "vi", "zu", "dra", "fel", "gor", "hin", "jas", "wem")
     return "".join(syllables[(number >> shift) % 16] for shift in (0, 4, 8, 12)).capitalize()
+
+
+def invented_people(count: int) -> list[str]:
+    """`count` names of three words, of nobody."""
+    return [f"{invented_name(n)} {invented_name(n * 7 + 3)} {invented_name(n + 9)}" for n in range(count)]
+
+
+def invented_pattern(number: int) -> str:
+    """A regular expression with an alternative and a counted class, which no `benign_prompt` matches."""
+    return f"{invented_name(number * 13)} (?:{invented_name(number)}|{invented_name(number + 5)})[a-z]{{2,8}}"
 
 
 def _bench_policy(settings: Settings, rules: int) -> Path:
@@ -166,7 +178,7 @@ def _bench_policy(settings: Settings, rules: int) -> Path:
         lines += [
             f"  - id: bench-{number}",
             "    stage: prompt",
-            f"    pattern: '{_name(number * 13)} (?:{_name(number)}|{_name(number + 5)})[a-z]{{2,8}}'",
+            f"    pattern: '{invented_pattern(number)}'",
             "    then: flag",
             "    message: a pattern of the benchmark",
         ]
@@ -176,15 +188,20 @@ def _bench_policy(settings: Settings, rules: int) -> Path:
     return path
 
 
-def _machine() -> str:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    cpu = platform.processor() or platform.machine()
+def processors() -> str:
+    """Number and model of this machine's processors, such as "2 x AMD EPYC"."""
     model = Path("/proc/cpuinfo")
     if model.exists():
         names = [line.split(":")[1].strip() for line in model.read_text().splitlines() if line.startswith("model name")]
-        cpu = f"{len(names)} x {names[0]}" if names else cpu
+        if names:
+            return f"{len(names)} x {names[0]}"
+    return platform.processor() or platform.machine()
+
+
+def _machine() -> str:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     today = datetime.now(UTC).date().isoformat()
-    return f"{today}, {cpu}, Python {platform.python_version()}, this process peaked at {peak:.0f} MB"
+    return f"{today}, {processors()}, Python {platform.python_version()}, this process peaked at {peak:.0f} MB"
 
 
 def _report(rows: dict[str, dict[str, float]], as_json: bool) -> None:
