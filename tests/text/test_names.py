@@ -27,7 +27,8 @@ def _found(detector: NamesDetector, text: str) -> tuple[Signal, ...]:
 
 def test_two_marked_words_are_a_private_person(tmp_path: Path) -> None:
     (signal,) = _found(_detector(tmp_path), "a red barn, stone meadow, snow")
-    assert (signal.name, signal.score) == ("person.private", pytest.approx(SURE, abs=1e-4))
+    assert signal.name == "person.private"
+    assert signal.score == pytest.approx(SURE, abs=1e-4)
     assert signal.evidence[0].span == (12, 24)
     assert "meadow" not in repr(signal)
 
