@@ -14,7 +14,7 @@ from guardrail.guard import Guard
 from guardrail.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-DATA: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/parallel.yaml").read_text(encoding="utf-8"))
+DATA: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/parallel_tuning.yaml").read_text(encoding="utf-8"))
 LABELS = [label for label, groups in DATA["meanings"].items() for size in groups.values() for _ in range(size)]
 LANGUAGES = "ar de en es fr it ja ko nl pl pt ru th tr zh zh-Hant".split()
 
