@@ -39,6 +39,11 @@ _TEXT = (
 _RULE_DETECTORS = frozenset({"text.lexicon", "text.people"})
 
 
+_LOOK_ALIKES = str.maketrans("aceopx", "\u0430\u0441\u0435\u043e\u0440\u0445")
+_INVISIBLE, _MARK = "\u200b", "\u0336"
+_CURVE = (2_000, 8_000, 32_000)
+
+
 @click.group()
 def command() -> None:
     """Measure speed and memory on this machine."""
@@ -50,7 +55,7 @@ def command() -> None:
 @click.option("--runs", default=300, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
 def text(names: int, rules: int, runs: int, as_json: bool) -> None:
-    """Prompt checks, with and without the learned heads. A repeat of one prompt is measured apart."""
+    """Prompt checks with and without learned heads; a repeat, hostile Unicode, the curve to 32,000 characters."""
     keep_freed_memory()
     settings = load_settings(record=False)
     rows: dict[str, dict[str, float]] = {}
@@ -64,6 +69,12 @@ def text(names: int, rules: int, runs: int, as_json: bool) -> None:
                 prompts = [benign_prompt(length, number) for number in range(runs)]
                 rows[f"{label}, {length} words"] = _timed([_checked(guard, prompt) for prompt in prompts])
             rows[f"{label}, 77 words, repeated"] = _timed([_checked(guard, benign_prompt(77, 0))] * runs)
+            if only is not None:
+                prompts = [hostile(benign_prompt(400, number)) for number in range(runs)]
+                rows[f"{label}, 400 words, hostile Unicode"] = _timed([_checked(guard, prompt) for prompt in prompts])
+                for size in _CURVE:
+                    prompts = [benign_prompt(size // 5, number)[:size] for number in range(max(10, runs // 10))]
+                    rows[f"{label}, {size} characters"] = _timed([_checked(guard, prompt) for prompt in prompts])
     _report(rows, as_json)
 
 
@@ -142,6 +153,12 @@ def benign_prompt(length: int, number: int) -> str:
     known = _TEXT.split()
     words = [known[(number * 31 + position * 7) % len(known)] for position in range(length - 1)]
     return " ".join([*words, f"seed{number}"])
+
+
+def hostile(text: str) -> str:
+    """The same words in look-alike letters, with invisible characters and marks inside them."""
+    words = text.translate(_LOOK_ALIKES).split()
+    return " ".join(_INVISIBLE.join(word) if at % 2 else _MARK.join(word) for at, word in enumerate(words))
 
 
 def invented_name(number: int) -> str:

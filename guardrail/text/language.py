@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -78,22 +80,23 @@ def _pieces(text: str) -> Iterator[_Piece]:
 def _judged(piece: _Piece) -> tuple[bool, bool, bool]:
     """Whether a piece is foreign, has many common English words, has many that no list knows."""
     found, count = piece.words, len(piece.words)
-    native, other, common = _small_words(), _other_words(), _common()
+    native, other, common = _small_words(), _tongues_of(), _common()
     if common.issuperset(found):
         return False, True, False
     letters = sum(map(len, found))
     latin = sum(len(word) for word in found if word.isascii())
     here = sum(word in native for word in found)
-    there = max(sum(word in language for word in found) for language in other)
+    spoken = Counter(itertools.chain.from_iterable(other[word] for word in found if word in other))
+    there = max(spoken.values(), default=0)
     known = sum(word in common for word in found) >= _KNOWN * count
     unknown = sum(word not in words() for word in found) >= _UNKNOWN * count
-    return 2 * latin < letters or there > here, known, unknown
+    return 2 * latin < letters or there > here or (unknown and there == here > 0), known, unknown
 
 
 @cache
 def _common() -> frozenset[str]:
     """Common English words that are no small words of another language."""
-    small = frozenset[str]().union(*_other_words())
+    small = frozenset[str]().union(*(_both(str(words)) for words in _listed()["other"].values()))
     return (frozenset(ranked_words()[:_COMMON]) - small) | _small_words()
 
 
@@ -103,8 +106,20 @@ def _small_words() -> frozenset[str]:
 
 
 @cache
+def _tongues_of() -> dict[str, list[int]]:
+    """Word -> numbers of the languages that have it."""
+    found: dict[str, list[int]] = {}
+    for number, spoken in enumerate(_other_words()):
+        for word in spoken:
+            found.setdefault(word, []).append(number)
+    return found
+
+
+@cache
 def _other_words() -> tuple[frozenset[str], ...]:
-    return tuple(_both(str(small)) for small in _listed()["other"].values())
+    """By language: its small words, and words of prompts that English does not share."""
+    small, more = _listed()["other"], mapping(folder() / "tongue_words.yaml")
+    return tuple(_both(f"{small.get(name, '')} {more.get(name, '')}") for name in {**small, **more})
 
 
 @cache

@@ -9,6 +9,7 @@ from guardrail.signals import Coverage, Detection, Evidence, Signal, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.encoders import MINILM
 from guardrail.text.heads import MODEL, LearnedHeads, Span
+from guardrail.text.language import tongues
 from guardrail.text.memory import Remembered, remembered
 from guardrail.text.people import Names, shipped_names
 from guardrail.text.reading import readable
@@ -47,7 +48,7 @@ class NamesDetector:
         views = [view for view in readable(views_of(subject).all) if view.name in ("plain", "syntax")][:MAX_VIEWS]
         for view in views:
             reading = self._heads.read(view.text)
-            for span in reading.people if reading.whole else ():
+            for span in reading.people if reading.whole and not tongues(view.text).unclear else ():
                 score = self._score(view, span)
                 if score:
                     where = view.span_of(span[0], span[1])

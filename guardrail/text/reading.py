@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
+from guardrail.text.language import tongues
 from guardrail.text.lexicon import without_benign
 from guardrail.text.lists import given_names, ranked_words, words
 from guardrail.text.views import View
@@ -18,17 +19,27 @@ _COMMON = 4_000
 _MAX_NAME = 4
 _COVERED = 0.9
 _PLAINER_BY = 0.35
+_ENGLISH = 0.8
 
 
 def readable(views: Sequence[View]) -> list[View]:
     """Readings worth a network: the plain one, then what was decoded; names of LoRAs are not sentences.
 
     A reading that is gibberish gives way to one of the same whole text that is English: networks score noise at random.
+    Text in another language is left as it is, unless turned round or repaired it is English through and through.
     """
     kept = [view for view in views if view.name not in _UNREAD]
     whole = [view for view in kept if _covers(view, views[0])]
-    best = max((_share(view.text) for view in whole), default=0.0)
-    kept = [view for view in kept if view not in whole or _share(view.text) >= best - _PLAINER_BY]
+    if len(whole) > 1:
+        plain, best = views[0], max(_share(view.text) for view in whole)
+        abroad = not tongues(plain.text).english.strip()
+        kept = [
+            view
+            for view in kept
+            if view not in whole
+            or (_share(view.text) >= best - _PLAINER_BY and not (abroad and view is not plain and best < _ENGLISH))
+            or (abroad and view is plain)
+        ]
     return sorted(kept, key=lambda view: (view.name != "plain", view.name == "syntax", -len(view.text)))
 
 

@@ -2,7 +2,7 @@
 
     python models/training/build_lists.py --eval ../shared/eval --wheels DIR
 
-Writes policies/lists/{confusables.tsv,words.txt,given_names.txt,people.csv}. `DIR` holds the wheel of
+Writes policies/lists/{confusables.tsv,words.txt,given_names.txt,people.csv,tongue_words.yaml}. `DIR` holds the wheel of
 confusable-homoglyphs 3.3.1 (Unicode UTS-39 data), of symspellpy 6.10.1 (word frequencies), and the source archive of
 names 0.3.0 (US Census 1990); all are read as data. Words of image prompts come from rows marked `train_ok`; names of
 real people are facts, taken from rows labelled "block".
@@ -20,8 +20,12 @@ import unicodedata
 import zipfile
 from pathlib import Path
 
+import yaml
+
 LISTS = Path(__file__).resolve().parents[2] / "policies" / "lists"
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_FEW = 50
 _BASES = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -44,6 +48,21 @@ def confusables(wheel: Path) -> None:
     lines = [f"{ord(character):04X}\t{base}" for character, base in sorted(found.items())]
     header = "# Characters that look like an ASCII letter, from Unicode UTS-39 data (Unicode License v3).\n"
     (LISTS / "confusables.tsv").write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+def tongue_words() -> None:
+    """Words of our own prompts in other languages, by language, as far as English does not have them."""
+    english = set((LISTS / "words.txt").read_text(encoding="utf-8").splitlines())
+    found: dict[str, set[str]] = {}
+    for name in ("languages.yaml", "grammar.yaml"):
+        data = yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+        for language, groups in data.items():
+            told = " ".join(text for texts in groups.values() for text in texts).lower()
+            latin = {word for word in _LETTERS.findall(told) if unicodedata.name(word[0]).startswith("LATIN")}
+            found.setdefault(language, set()).update(word for word in latin if len(word) > 1 and word not in english)
+    lines = [f'{language}: "{" ".join(sorted(words))}"' for language, words in found.items() if len(words) > _FEW]
+    header = "# Words that show a prompt is in another language, made by models/training/build_lists.py.\n"
+    (LISTS / "tongue_words.yaml").write_text(header + "\n".join(lines) + "\n", encoding="utf-8")
 
 
 def words(wheel: Path, evaluation: Path, most: int = 40_000, least: int = 10) -> None:
@@ -113,6 +132,7 @@ def main() -> None:
     words(next(arguments.wheels.glob("symspellpy-6.10.1-*.whl")), arguments.eval)
     given_names(arguments.wheels / "names-0.3.0.tar.gz")
     people(arguments.eval)
+    tongue_words()
 
 
 if __name__ == "__main__":

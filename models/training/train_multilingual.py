@@ -34,7 +34,7 @@ from guardrail.text.multilingual import Multilingual
 HARMLESS = ("scenes", "negatives", "edits")
 STYLED = ("scenes", "negatives", "sexual", "graphic")
 REMOVED = {"garments": "undress", "things": "edits"}
-GROWN = {"bare": "sexual", "act": "sexual", "calm": "scenes", "dressed": "scenes"}
+GROWN = {"bare": "sexual", "act": "sexual", "implied": "sexual", "calm": "scenes", "dressed": "scenes"}
 VARIANTS = 6
 FOLDS = 4
 HIDDEN = 128
