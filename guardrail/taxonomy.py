@@ -44,7 +44,7 @@ _ENTRIES = (
     SignalName("sexual.undress", "the request removes clothing from a depicted person", "sexual", ("sexual",)),
     SignalName(
         "minor.mention",
-        "speaks of somebody under 18; below 0.5 in a harmless scene",
+        "speaks of somebody under 18; 0.2 at most in a harmless scene",
         "minors",
     ),
     SignalName("minor.apparent", "a depicted person may be under 18", "minors"),

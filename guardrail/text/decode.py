@@ -57,6 +57,7 @@ _VOWELS = frozenset("aeiou")
 _MIN_BYTES = 8
 _MIN_PLAIN = 5
 _LETTERS = 0.7
+_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,7 @@ def _ciphers(text: str, odd: set[str]) -> Iterator[Decoded]:
     for way, turn in ways:
         if (
             sum(len(item) > 2 and turn(item) in known for item in inner) < 2
-            and sum(_voiced(item, turn) for item in inner) < _MIN_VOICED
+            and sum(_voiced(item, turn) for item in inner if item.isalpha()) < _MIN_VOICED
         ):
             continue
         stretch = _stretch(text[:MAX_CHARS], turn)
@@ -254,7 +255,7 @@ def _stretch(text: str, turn: Callable[[str], str]) -> tuple[int, int] | None:
         gain = len(word) * ((turned in known) - (word in known))
         if turned in known and word in known:
             gain = 1 if ranks[turned] < ranks[word] else -1
-        elif turned not in known and word not in known:
+        elif turned not in known and word not in known and not _DIGIT.search(text, match.start() - 1, match.end() + 1):
             gain = _VOICED_WEIGHT * _voiced(word, turn)
         spans.append(match.span())
         gains.append(gain)

@@ -35,9 +35,10 @@ SIGNALS = {
     "deceptive": "harm.deceptive",
 }
 MAX_VIEWS = 4
-_FLOOR = 0.02
+_FLOOR = 0.0005
 _WORTH_A_SECOND_LOOK = 0.3
 _PERSON = 0.5
+_UNREAD = -30.0
 _LOCK = threading.Lock()
 
 Span = tuple[int, int, float]
@@ -48,16 +49,21 @@ class Reading:
     """What the network makes of a text.
 
     Attributes:
-        scores: (heads,) probabilities, the highest over its windows; zeros for other languages.
+        logits: (heads,), the highest over its windows; 0 is the even point. Very low for other languages.
         people: (start, end, probability) of words that name a person, in the part that is read as English.
         cut: whether part of a very long text was not read.
         whole: whether all of the text is read as English.
     """
 
-    scores: NDArray[np.float32]
+    logits: NDArray[np.float32]
     people: tuple[Span, ...] = ()
     cut: bool = False
     whole: bool = True
+
+    @property
+    def scores(self) -> NDArray[np.float32]:
+        """(heads,) probabilities."""
+        return _probability(self.logits)
 
 
 class LearnedHeads:
@@ -88,7 +94,7 @@ class LearnedHeads:
     def _read(self, text: str) -> Reading:
         part = tongues(text).english
         if not part.strip():
-            return Reading(np.zeros(len(HEADS), np.float32), whole=not text.strip())
+            return Reading(np.full(len(HEADS), _UNREAD, np.float32), whole=not text.strip())
         windows, offsets, cut = self._pieces.windows_with_offsets(part)
         rows, tokens = [], []
         for batch in batched(windows):
@@ -99,8 +105,7 @@ class LearnedHeads:
         found = np.concatenate(rows)
         if found.shape[1] != len(HEADS) or not np.isfinite(found).all():
             raise DetectionError(f"model {MODEL!r} gave numbers that are not finite or of the wrong shape")
-        best = _probability(found.max(axis=0))
-        return Reading(best, _people(part, offsets, tokens), cut, part == text)
+        return Reading(found.max(axis=0), _people(part, offsets, tokens), cut, part == text)
 
 
 _SHARED: WeakKeyDictionary[ModelProvider, LearnedHeads] = WeakKeyDictionary()

@@ -34,10 +34,11 @@ _CONCEALED = 0.45
 _ENCODED = 0.3
 _MOST_CONCEALED = 0.98
 _MLP_WINDOW = 96
-_MARGIN = 4.0
+_MARGIN, _SPREAD = 14.0, 4.0
 _WORTH_ASKING = -3.5
 _SECOND_WEIGHT = 0.5
-_SECOND_MOST = 4.0
+_SECOND_LEAST, _SECOND_MOST = -4.0, 1.0
+_CLEARER = 0.1
 _SECOND_WINDOWS = 8
 _MAX_TEXTS = 6
 _MIN_LETTERS = 12
@@ -101,7 +102,7 @@ class InjectionDetector:
             return Detection(coverage=Coverage((f"{NAME}:texts=0",)))
         signals = []
         views = views_of(subject)
-        texts = [(view.text, view.name, view.span_of) for view in readable(views.all)]
+        texts = [(view.text, view.name, view.span_of) for view in readable(views.all, _CLEARER)]
         best, evidence = 0.0, None
         for text, name, span_of in texts[:_MAX_TEXTS]:
             score, found = self._score(text)
@@ -157,11 +158,10 @@ class InjectionDetector:
         said = self._said(text)
         if said is not None:
             return said
-        probability = float(np.clip(self._heads.read(text).scores[_INJECTION], 1e-6, 1 - 1e-6))
-        logit = float(np.log(probability / (1 - probability))) - _MARGIN
+        logit = (float(self._heads.read(text).logits[_INJECTION]) - _MARGIN) / _SPREAD
         if logit > _WORTH_ASKING:
             logit += _SECOND_WEIGHT * float(
-                np.clip(self._memory.recall(text, self._second), -_SECOND_MOST, _SECOND_MOST)
+                np.clip(self._memory.recall(text, self._second), _SECOND_LEAST, _SECOND_MOST)
             )
         if not np.isfinite(logit):
             raise DetectionError(f"model {MLP!r} gave a number that is not finite")

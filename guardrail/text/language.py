@@ -17,6 +17,7 @@ from guardrail.text.normalise import clean, skeleton
 _WORD = re.compile(r"[^\W\d_]+")
 _CLAUSE = re.compile(r"[.,;:!?|(){}\[\]\n\u3001\u3002\uff0c\uff01\uff1f]")
 _PIECE = 12
+_MIN_WORD = 2
 _COMMON = 4_000
 _KNOWN = 0.4
 _UNKNOWN = 0.4
@@ -78,12 +79,17 @@ def _pieces(text: str) -> Iterator[_Piece]:
 
 
 def _judged(piece: _Piece) -> tuple[bool, bool, bool]:
-    """Whether a piece is foreign, has many common English words, has many that no list knows."""
+    """Whether a piece is foreign, has many common English words, has many that no list knows.
+
+    Letters set apart or mixed with digits are no words of any language.
+    """
     found, count = piece.words, len(piece.words)
     native, other, common = _small_words(), _tongues_of(), _common()
     if common.issuperset(found):
         return False, True, False
     letters = sum(map(len, found))
+    if letters < _MIN_WORD * count and "".join(found).isascii():
+        return False, True, False
     latin = sum(len(word) for word in found if word.isascii())
     here = sum(word in native for word in found)
     spoken = Counter(itertools.chain.from_iterable(other[word] for word in found if word in other))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,13 +16,15 @@ from guardrail.text.heads import HEADS, SIGNALS, named
 from guardrail.text.language import tongues
 from guardrail.text.memory import Remembered, remembered
 from guardrail.text.multilingual import MULTILINGUAL, WIDTH, Multilingual
+from guardrail.text.reading import readable
 from guardrail.text.views import View, views_of
 
 NAME = "text.languages"
 MODEL = "text-heads-multilingual"
 MAX_PARTS = 4
-_FLOOR = 0.02
-_UNREAD = ("lora",)
+MAX_SENTENCES = 256
+_SENTENCE = re.compile(r"(?<=[.!?;\n\u3002\uff01\uff1f])")
+_FLOOR = 0.0005
 _JUDGED = 2_000
 _MIN_PIECE = 2.3
 
@@ -66,6 +69,7 @@ class LanguagesDetector:
         self.detections: Remembered[Detection] = Remembered()
         self._encoder = Multilingual.shared(context.models)
         self._heads = MultilingualHeads(context.models)
+        self._memory: Remembered[tuple[NDArray[np.float32], bool]] = Remembered()
 
     @remembered
     def detect(self, subject: Subject) -> Detection:
@@ -76,12 +80,12 @@ class LanguagesDetector:
         """
         if subject.prompt is None:
             return Detection(coverage=Coverage((f"{NAME}:parts=0",)))
-        read = [view for view in views_of(subject).all if view.name not in _UNREAD]
+        read = readable(views_of(subject).all)
         parts = [(view, part) for view in read for part in self._foreign(view.cased)]
         skipped = [Skip(f"{NAME}:views", f"{len(parts) - MAX_PARTS} further parts")] if len(parts) > MAX_PARTS else []
         best: dict[str, tuple[float, View]] = {}
         for view, part in parts[:MAX_PARTS]:
-            scores, cut = self._scores(part)
+            scores, cut = self._memory.recall(part, self._scores)
             if cut:
                 skipped.append(Skip(f"{NAME}:{view.name}", "longer than the windows that are read"))
             for name, score in _named(scores):
@@ -117,8 +121,14 @@ class LanguagesDetector:
         return [part for part in (found.other, found.unclear if unclear else "") if part.strip()]
 
     def _scores(self, text: str) -> tuple[NDArray[np.float32], bool]:
-        embedded, cut = self._encoder.sentence(text)
-        logits = self._heads.logits(embedded).max(axis=0)
+        """The highest of the sentences: the encoder adds up what it reads, and harmless sentences would drown one."""
+        pieces = dict.fromkeys(piece.strip() for piece in _SENTENCE.split(text) if any(map(str.isalpha, piece)))
+        found = [self._encoder.windows(piece) for piece in list(pieces)[:MAX_SENTENCES]]
+        cut = len(pieces) > MAX_SENTENCES or any(cut for _, cut in found)
+        if not found:
+            return np.zeros(len(HEADS), np.float32), False
+        logits = self._heads.logits(self._encoder.embed([window for windows, _ in found for window in windows]))
+        logits = logits.max(axis=0)
         if not np.isfinite(logits).all():
             raise DetectionError(f"model {MODEL!r} gave numbers that are not finite")
         return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32), cut

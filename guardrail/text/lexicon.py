@@ -77,7 +77,7 @@ class LexiconDetector:
             Example.of_prompt("a naked mole rat in its burrow", below={"sexual.nudity": 0.5}, note="an animal"),
             Example.of_prompt("grilled chicken breast with rice", below={"sexual.nudity": 0.5}, note="food"),
             Example.of_prompt("take off her dress", at_least={"sexual.undress": 0.8}, note="undressing"),
-            Example.of_prompt("a child on a swing", at_least={"minor.mention": 0.4}, note="a mention"),
+            Example.of_prompt("a child on a swing", at_least={"minor.mention": 0.15}, note="a mention"),
             Example.of_prompt("a kind old man", below={"minor.mention": 0.5}, note="a German word in English"),
         )
 
@@ -150,8 +150,13 @@ def _whole_matches(automaton: Any, text: str) -> list[tuple[int, int]]:
     return [
         (start, end)
         for _, start, end in automaton.find_matches_as_indexes(text, overlapping=True)
-        if _whole(text, start, end)
+        if _whole(text, start, end) or _unspaced(text[start])
     ]
+
+
+def _unspaced(letter: str) -> bool:
+    """Whether a script leaves no blanks between words: Thai, kana, han and hangul."""
+    return letter >= "\u0e00" and not "\u0e80" <= letter < "\u3040"
 
 
 def _whole(text: str, start: int, end: int) -> bool:

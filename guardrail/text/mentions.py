@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-MERE = 0.45
-"""The most that a mention scores while nothing sexual stands beside it: a child on a swing is no reason to stop."""
+MERE = 0.2
+"""What is left of a mention's score while nothing sexual stands beside it: a child on a swing is no reason to stop."""
 _BESIDE = 0.2
+_LIKELY = 0.5
 
 
 def mention(score: float, sexual: float) -> float:
     """`minor.mention` for a mention of that certainty, beside a text that is sexual with that score; both 0 to 1.
 
-    The floor acts from 0.4, so a mere mention still joins with what a picture or another detector finds.
+    The floor acts from 0.1, a likely mention, so a mere one still joins with what a picture or another detector finds.
     """
-    return score if sexual >= _BESIDE else min(score, MERE)
+    return score if sexual >= _BESIDE and score >= _LIKELY else MERE * score

@@ -10,6 +10,7 @@ from guardrail.taxonomy import Stage
 from guardrail.text.encoders import MINILM
 from guardrail.text.heads import MODEL, LearnedHeads, Span
 from guardrail.text.language import tongues
+from guardrail.text.lists import given_names
 from guardrail.text.memory import Remembered, remembered
 from guardrail.text.people import Names, shipped_names
 from guardrail.text.reading import readable
@@ -19,7 +20,7 @@ NAME = "text.names"
 MAX_VIEWS = 2
 _MAX_EVIDENCE = 8
 _SURE_ALONE = 0.6
-"""A single word, or a name in a work or style, is never more than this: it may be a character or a maker."""
+"""The most for one word, for a name that begins with no frequent given name, and for one in a work or style."""
 
 
 class NamesDetector:
@@ -75,6 +76,6 @@ class NamesDetector:
         start, end, probability = span
         if self._names.known(view, start, end):
             return 0.0
-        if " " not in view.text[start:end].strip() or self._names.of_a_work(view.text, start, end):
-            return min(probability, _SURE_ALONE)
-        return probability
+        words = view.text[start:end].split()
+        surely = len(words) > 1 and words[0] in given_names() and not self._names.of_a_work(view.text, start, end)
+        return probability if surely else min(probability, _SURE_ALONE)

@@ -18,14 +18,15 @@ _WORD = re.compile(r"[^\W\d_][\w'.-]*")
 _COMMON = 4_000
 _MAX_NAME = 4
 _COVERED = 0.9
-_PLAINER_BY = 0.35
 _ENGLISH = 0.8
+_GAP = re.compile(r" {3,}")
 
 
-def readable(views: Sequence[View]) -> list[View]:
+def readable(views: Sequence[View], plainer_by: float = 0.25) -> list[View]:
     """Readings worth a network: the plain one, then what was decoded; names of LoRAs are not sentences.
 
     A reading that is gibberish gives way to one of the same whole text that is English: networks score noise at random.
+    It does so when its share of English words is lower by more than `plainer_by`.
     Text in another language is left as it is, unless turned round or repaired it is English through and through.
     """
     kept = [view for view in views if view.name not in _UNREAD]
@@ -37,7 +38,7 @@ def readable(views: Sequence[View]) -> list[View]:
             view
             for view in kept
             if view not in whole
-            or (_share(view.text) >= best - _PLAINER_BY and not (abroad and view is not plain and best < _ENGLISH))
+            or (_share(view.text) >= best - plainer_by and not (abroad and view is not plain and best < _ENGLISH))
             or (abroad and view is plain)
         ]
     return sorted(kept, key=lambda view: (view.name != "plain", view.name == "syntax", -len(view.text)))
@@ -50,6 +51,9 @@ def plainer(text: str) -> str | None:
     terms holds. So nothing that asks for something can hide behind a style.
     """
     benign = without_benign(text)
+    if benign is not None:
+        # A gap would make odd grammar of the rest, and odd grammar scores at random.
+        benign = _GAP.sub(" something ", f" {benign} ").strip()
     styled = _without_artists(benign if benign is not None else text)
     return styled if styled is not None else benign
 

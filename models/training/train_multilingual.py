@@ -4,9 +4,9 @@
     python models/training/train_multilingual.py --eval ../shared/eval --out models/text-heads-multilingual
 
 English rows are a sample of those of `train_text.py` (marked `train_ok`, and our own); `languages.yaml` adds short
-prompts of our own in fourteen languages, and `grammar.yaml` the slots of more. What is printed comes from four folds,
-each phrase judged with all its translations left out; these figures also set the even point of each head, so that
-`--alarms` of the harmless phrases lie above it. Seeds are fixed.
+prompts of our own in fourteen languages, `grammar.yaml` the slots of more, and `parallel.yaml` sixty in sixteen. What
+is printed comes from four folds, each phrase judged with all its translations left out; these figures also set the even
+point of each head, so that `--alarms` of the harmless phrases lie above it. Seeds are fixed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import random
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -38,10 +39,12 @@ GROWN = {"bare": "sexual", "act": "sexual", "implied": "sexual", "calm": "scenes
 VARIANTS = 6
 FOLDS = 4
 HIDDEN = 128
-EPOCHS = 12
+EPOCHS = 25
 _BATCH = 256
 WEIGHT = 8.0
 RARE, REST = 16_000, 18_000
+TAUGHT, LOOSER = ("sexual", "undress"), 8
+"""Heads with examples in every language may raise more of the look-alikes, which are a third of the harmless rows."""
 REPORTED = ("sexual", "undress", "graphic", "injection")
 
 Float = NDArray[np.float32]
@@ -83,11 +86,17 @@ def phrases(folder: Path) -> list[tuple[str, str, int, str]]:
                     for place in rng.sample(slots["place"], VARIANTS)
                 }
                 found += [(language, group, index % FOLDS, text) for text in sorted(texts)]
+    together = _loaded(folder, "parallel")
+    groups = [group for group, size in together["groups"] for _ in range(int(size))]
+    for language, texts in together["text"].items():
+        found += [
+            (language, group, at % FOLDS, text) for at, (group, text) in enumerate(zip(groups, texts, strict=True))
+        ]
     return found
 
 
-def _loaded(folder: Path, name: str) -> dict[str, dict[str, list[str]]]:
-    data: dict[str, dict[str, list[str]]] = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+def _loaded(folder: Path, name: str) -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
     return data
 
 
@@ -149,6 +158,8 @@ def report(found: Float, own: list[tuple[str, str, int, str]]) -> None:
         shares = []
         for group in REPORTED:
             mine = [i for i, item in enumerate(own) if language in (item[0], "all") and item[1] == group]
+            if not mine:
+                continue
             shares.append(f"{group} {(found[mine, HEADS.index(group)] >= 0).mean():.0%} of {len(mine)}")
         mine = [i for i, item in enumerate(own) if language in (item[0], "all") and item[1] in HARMLESS]
         print(f"{language}: {', '.join(shares)}; harmless raised {(found[mine] >= 0).any(1).mean():.1%} of {len(mine)}")
@@ -167,7 +178,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--eval", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--alarms", type=float, default=0.005, help="share of harmless rows above an even point")
+    parser.add_argument("--alarms", type=float, default=0.002, help="share of harmless rows above an even point")
     return parser.parse_args()
 
 
@@ -190,7 +201,8 @@ def main() -> None:
     made = fit(inputs, target, weight, np.random.default_rng(7))
     harmless = [index for index, item in enumerate(own) if item[1] in HARMLESS]
     for position, name in enumerate(HEADS):
-        cut = float(np.quantile(given[harmless, position], 1 - arguments.alarms)) if name != "minor" else 0.0
+        alarms = arguments.alarms * (LOOSER if name in TAUGHT else 1)
+        cut = float(np.quantile(given[harmless, position], 1 - alarms)) if name != "minor" else 0.0
         made["out_b"][position] -= cut
         given[:, position] -= cut
         print(f"{name}: even point at logit {cut:.3f}")

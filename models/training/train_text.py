@@ -40,6 +40,8 @@ FEW, MOST = 4, 24
 PRIOR = 0.1
 """Share of requests that a head is about, for which its probabilities are calibrated."""
 WEIGHTS = {"injection": 3.0}
+FINER, LEAST = ("explicit", "suggestive", "undress", "minor", "deceptive"), -1.0
+"""Heads that few held-out rows come near: their even point is not moved below what they were taught."""
 
 
 def batches(lengths: Sequence[int], size: int, rng: random.Random) -> Iterator[list[int]]:
@@ -173,6 +175,7 @@ def calibrate(path: Path, held: list[Taught], tokenizer: Tokenizer, alarms: floa
     for position, name in enumerate(HEADS):
         clean = [index for index in harmless if target[index, position] == 0]
         cut = float(np.quantile(logits[clean, position], 1 - alarms))
+        cut = max(cut, LEAST) if name in FINER else cut
         positive = logits[target[:, position] == 1, position] - cut
         slope = fitted(positive, logits[clean, position] - cut)
         print(

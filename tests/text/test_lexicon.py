@@ -97,7 +97,7 @@ def test_undressing_in_every_language(text: str) -> None:
     ],
 )
 def test_minors_are_mentioned(text: str) -> None:
-    assert 0.4 <= _scores(text)["minor.mention"] < 0.5
+    assert 0.15 <= _scores(text)["minor.mention"] <= 0.2
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,10 @@ def test_something_sexual_beside_it_never_lowers_it(score: float, less: float, m
 
 @given(shares)
 def test_the_floor_still_sees_every_likely_mention(score: float) -> None:
-    assert (mention(score, 0.0) >= 0.4) == (score >= 0.4)
+    assert (mention(score, 0.0) >= 0.1) == (score >= 0.5)
 
 
-@pytest.mark.parametrize(("beside", "weighs"), [(0.0, MERE), (0.1, MERE), (0.5, 0.95)])
+@pytest.mark.parametrize(("beside", "weighs"), [(0.0, 0.95 * MERE), (0.1, 0.95 * MERE), (0.5, 0.95)])
 def test_the_lexicon_joins_the_two(monkeypatch: pytest.MonkeyPatch, beside: float, weighs: float) -> None:
     def hits(self: LexiconDetector, view: object) -> Iterable[tuple[Entry, float, int, int]]:
         entry = Entry("minor.mention", 0.95, False, True, "en")
@@ -39,4 +39,6 @@ def test_the_lexicon_joins_the_two(monkeypatch: pytest.MonkeyPatch, beside: floa
             yield Entry("sexual.suggestive", beside, False, True, "en"), beside, 2, 5
 
     monkeypatch.setattr(LexiconDetector, "_hits", hits)
-    assert best_scores(LexiconDetector().detect(asked("a red lantern")).signals)["minor.mention"] == weighs
+    assert best_scores(LexiconDetector().detect(asked("a red lantern")).signals)["minor.mention"] == pytest.approx(
+        weighs
+    )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from guardrail.detector import DetectorContext
 from guardrail.signals import Signal, best_scores
 from guardrail.testing import check_detector
+from guardrail.text.lists import given_names
 from guardrail.text.names import NamesDetector
 from tests.text.tiny import TextModels, asked, context, heads_net
 
@@ -25,6 +26,11 @@ def _found(detector: NamesDetector, text: str) -> tuple[Signal, ...]:
     return detector.detect(asked(text)).signals
 
 
+@pytest.fixture(autouse=True)
+def _stone_is_a_given_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guardrail.text.names.given_names", lambda: given_names() | {"stone"})
+
+
 def test_two_marked_words_are_a_private_person(tmp_path: Path) -> None:
     (signal,) = _found(_detector(tmp_path), "a red barn, stone meadow, snow")
     assert signal.name == "person.private"
@@ -35,7 +41,7 @@ def test_two_marked_words_are_a_private_person(tmp_path: Path) -> None:
 
 def test_one_word_and_makers_of_works_are_less_sure(tmp_path: Path) -> None:
     detector = _detector(tmp_path)
-    for text in ("a red stone", "a barn in the style of stone meadow", "a painting by stone meadow"):
+    for text in ("a red stone", "a meadow stone", "a barn in the style of stone meadow", "a painting by stone meadow"):
         assert _found(detector, text)[0].score == pytest.approx(0.6), text
 
 

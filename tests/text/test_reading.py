@@ -11,7 +11,7 @@ from guardrail.text.views import PromptViews
     [
         ("painting in the style of amy sillman", "painting in the style of an artist"),
         ("art inspired by adonna khare, 8k", "art inspired by an artist , 8k"),
-        ("a naked mole rat", "a"),
+        ("a naked mole rat", "a something"),
         ("a red barn by the lake", None),
         ("a photo taken by a nude woman", None),
     ],

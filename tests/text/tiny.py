@@ -56,7 +56,7 @@ def token_net(inputs: Sequence[str], table: NDArray[np.float32]) -> bytes:
 
 
 def heads_net(
-    said: Mapping[str, Mapping[str, float]] | None = None, *, otherwise: float = -6.0, width: int = len(HEADS)
+    said: Mapping[str, Mapping[str, float]] | None = None, *, otherwise: float = -12.0, width: int = len(HEADS)
 ) -> bytes:
     """The heads: `otherwise` for every token, or what is given for a word of the vocabulary, by head or "person"."""
     table = np.full((VOCABULARY, width), otherwise, dtype=np.float32)
