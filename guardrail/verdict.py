@@ -14,6 +14,7 @@ from guardrail.signals import Coverage, Evidence, Signal, Skip, best_scores
 from guardrail.taxonomy import Stage
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _CROCKFORD for second in _CROCKFORD)
 
 
 class Action(StrEnum):
@@ -214,8 +215,4 @@ def _signal(data: Mapping[str, Any]) -> Signal:
 def new_id() -> str:
     """A ULID: 26 characters that sort by time, unique across processes (https://github.com/ulid/spec)."""
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10), "big")
-    letters = []
-    for _ in range(26):
-        letters.append(_CROCKFORD[value & 31])
-        value >>= 5
-    return "".join(reversed(letters))
+    return "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])

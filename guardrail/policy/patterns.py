@@ -84,8 +84,9 @@ class PatternSet:
             PatternTimeoutError: a set ran out of memory, so its answer cannot be trusted.
         """
         found: set[int] = set()
+        encoded = text.encode()
         for part, (matcher, size) in enumerate(self._sets):
-            hits = matcher.Match(text) or ()
+            hits = matcher.Match(encoded) or ()
             if size not in hits:
                 raise PatternTimeoutError
             found.update(part * SET_SIZE + place for place in hits if place != size)

@@ -98,7 +98,8 @@ def decoded(text: str, odd: set[str], vocabulary: Vocabulary) -> list[Decoded]:
         ways.append(_hex(text, odd))
         if sum(length <= 2 for length in lengths) >= 2:
             ways.append(_spaced(text, vocabulary))
-        ways.append(_ciphers(text, odd))
+        if len(odd) > 1 or lengths[0] >= _MIN_VOICED:
+            ways.append(_ciphers(text, odd))
     if "-" in text or "." in text or "\u2013" in text:
         ways.append(_morse(text))
     return list(itertools.islice(itertools.chain(*ways), MAX_DECODED))

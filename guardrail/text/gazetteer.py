@@ -30,6 +30,7 @@ _MIN_JOINED = 8
 _MAX_HANDLE = 60
 _JOINTS = str.maketrans("-_.'\u2019", "     ")
 _JOINT_SIGNS = frozenset("-_.'\u2019")
+_RUN = re.compile(r"[^\W_]+")
 _NOT_LETTERS = re.compile(r"[^\w]|[\d_]")
 
 
@@ -70,19 +71,23 @@ class Gazetteer:
                     self._joined.setdefault(joined, figure)
         self._figures = tuple(by_key.values())
         self._automaton: Any = ahocorasick_rs.AhoCorasick(list(by_key))
+        self._telling = _telling(by_key)
         self._count = len({figure.ref for figure in figures})
 
     def __len__(self) -> int:
         """How many people are listed."""
         return self._count
 
-    def find(self, text: str, odd: Iterable[str] = ()) -> list[tuple[PublicFigure, int, int]]:
+    def find(self, text: str, odd: Iterable[str], words: set[str]) -> list[tuple[PublicFigure, int, int]]:
         """Figures named in a skeleton, the longest of those that overlap, left to right.
 
         Args:
             text: the skeleton.
             odd: its pieces that are no known words; signs inside them are taken for blanks as well.
+            words: its runs of letters and digits.
         """
+        if self._telling.isdisjoint(words):
+            return []
         found = self._spelled(text)
         if any(not _JOINT_SIGNS.isdisjoint(item) for item in odd):
             found += self._spelled(text.translate(_JOINTS))
@@ -109,6 +114,15 @@ class Gazetteer:
             for index, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True)
             if not (start and text[start - 1].isalnum()) and not (end < len(text) and text[end].isalnum())
         ]
+
+
+def _telling(keys: Iterable[str]) -> frozenset[str]:
+    """The rarest word of each key: a text that has none of them names nobody."""
+    ranks = {word: rank for rank, word in enumerate(ranked_words())}
+    rarest = len(ranks)
+    return frozenset(
+        max(_RUN.findall(key), key=lambda word: (ranks.get(word, rarest), word), default="") for key in keys
+    )
 
 
 def reference(name: str) -> str:

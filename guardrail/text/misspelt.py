@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from guardrail.text.gazetteer import PublicFigure
@@ -13,6 +13,8 @@ from guardrail.text.normalise import clean, skeleton
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _PAIR = re.compile(r"[a-z]{2,} [a-z]{2,}")
 _INITIAL = re.compile(r"\b([a-z])\. ?([a-z]{3,})\b")
+_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
+_FEW, _AROUND = 8, 40
 _MIN_NAME = 9
 _MIN_PART = 4
 _MAX_ODD = 12
@@ -51,24 +53,24 @@ class NearlyNames:
             key: found[0] for key, found in initials.items() if len(found) <= _MAX_SAME and key[1] not in common
         }
 
-    def find(self, text: str, odd: set[str]) -> list[Found]:
+    def find(self, text: str, odd: set[str], words: set[str]) -> list[Found]:
         """Figures in a skeleton.
 
         Args:
             text: the skeleton.
             odd: its pieces that are no known words; only the first dozen are tried.
+            words: its runs of letters and digits.
         """
-        if not odd and self._rare.isdisjoint(text.replace(",", " ").split()) and ". " not in text:
-            return []
-        found = [
-            (figure, *match.span())
-            for match in _INITIAL.finditer(text)
-            if (figure := self._initials.get((match.group(1), match.group(2)))) is not None
-        ]
+        found: list[Found] = []
+        if "." in text and not _LETTERS.isdisjoint(words):
+            found += [
+                (figure, *match.span())
+                for match in _INITIAL.finditer(text)
+                if (figure := self._initials.get((match.group(1), match.group(2)))) is not None
+            ]
+        telling = {item for item in odd if _WORD.fullmatch(item)} | (self._rare & words)
         tried = 0
-        for before, after in pairwise(_WORD.finditer(text)):
-            if text[before.end() : after.start()] not in (" ", "-"):
-                continue
+        for before, after in _pairs(text, telling):
             first, last = before.group(), after.group().removesuffix("'s")
             figure = None
             if last in self._by_last and (first in odd or last in self._rare) and first not in given_names():
@@ -79,6 +81,37 @@ class NearlyNames:
             if figure is not None:
                 found.append((figure, before.start(), after.end()))
         return found
+
+
+def _pairs(text: str, telling: set[str]) -> Iterator[tuple[re.Match[str], re.Match[str]]]:
+    """Words beside each other, parted by a blank or a hyphen: all, or those near the few that are telling."""
+    stretches = [(0, len(text))] if len(telling) > _FEW else _near(text, telling)
+    for low, high in stretches:
+        words = [
+            word
+            for word in _WORD.finditer(text, low, high)
+            if not (word.start() == low > 0 and text[low - 1].isalpha())
+            and not (word.end() == high < len(text) and text[high].isalpha())
+        ]
+        for before, after in pairwise(words):
+            if text[before.end() : after.start()] in (" ", "-"):
+                yield before, after
+
+
+def _near(text: str, telling: set[str]) -> list[tuple[int, int]]:
+    """Stretches of the text around some words, left to right, apart from each other."""
+    places = sorted(
+        (max(0, match.start() - _AROUND), min(len(text), match.end() + _AROUND))
+        for item in telling
+        for match in re.finditer(re.escape(item), text)
+    )
+    found: list[tuple[int, int]] = []
+    for low, high in places:
+        if found and low <= found[-1][1]:
+            found[-1] = (found[-1][0], max(high, found[-1][1]))
+        else:
+            found.append((low, high))
+    return found
 
 
 def _nearest(word: str, right: dict[str, dict[str, PublicFigure]]) -> PublicFigure | None:

@@ -103,13 +103,13 @@ class PeopleDetector:
         """Listed names, and where they stand in the view."""
         found: list[Found] = []
         spans: list[tuple[int, int]] = []
-        names = self._gazetteer.find(view.text, view.odd)
+        names = self._gazetteer.find(view.text, view.odd, view.words)
         if view.where == "lora" and not names and (figure := self._gazetteer.joined(view.text)):
             names = [(figure, 0, len(view.text))]
         exact = {(low, high) for _, low, high in names}
         nearly = [
             item
-            for item in self._nearly.find(view.text, view.odd)
+            for item in self._nearly.find(view.text, view.odd, view.words)
             if not any(item[1] < high and low < item[2] for low, high in exact)
         ]
         others = _others(view.text) if names or nearly else []
@@ -235,7 +235,7 @@ class Names:
 
     def known(self, view: View, start: int, end: int) -> bool:
         """Whether a span holds a listed person, a character, a brand, a place or a work."""
-        listed = [(low, high) for _, low, high in _shipped_gazetteer().find(view.text, view.odd)]
+        listed = [(low, high) for _, low, high in _shipped_gazetteer().find(view.text, view.odd, view.words)]
         return any(start < high and low < end for low, high in (*listed, *_others(view.text)))
 
     def of_a_work(self, text: str, start: int, end: int) -> bool:

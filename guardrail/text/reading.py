@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 from guardrail.text.language import tongues
@@ -19,29 +20,44 @@ _COMMON = 4_000
 _MAX_NAME = 4
 _COVERED = 0.9
 _ENGLISH = 0.8
+_ENCODED = ("base64", "hex")
+_WRITTEN = ("plain", "syntax", "repaired")
+_CODE = re.compile(r"(?i)(?<![\w+/])[a-z0-9+/_-]{16,}={0,2}(?![\w+/=])")
 _GAP = re.compile(r" {3,}")
 
 
 def readable(views: Sequence[View], plainer_by: float = 0.25) -> list[View]:
     """Readings worth a network: the plain one, then what was decoded; names of LoRAs are not sentences.
 
-    A reading that is gibberish gives way to one of the same whole text that is English: networks score noise at random.
-    It does so when its share of English words is lower by more than `plainer_by`.
-    Text in another language is left as it is, unless turned round or repaired it is English through and through.
+    Networks score noise at random, so a reading of the whole text that is gibberish gives way to one that is English:
+    when its share of English words is lower by more than `plainer_by`, or when turned round the text is English through
+    and through. Text in another language is left as it is, and no repair of its words is read. Runs of letters that
+    were decoded are blank where they stood.
     """
     kept = [view for view in views if view.name not in _UNREAD]
     whole = [view for view in kept if _covers(view, views[0])]
     if len(whole) > 1:
-        plain, best = views[0], max(_share(view.text) for view in whole)
-        abroad = not tongues(plain.text).english.strip()
-        kept = [
-            view
-            for view in kept
-            if view not in whole
-            or (_share(view.text) >= best - plainer_by and not (abroad and view is not plain and best < _ENGLISH))
-            or (abroad and view is plain)
-        ]
+        kept = [view for view in kept if view not in whole] + _clearest(whole, plainer_by)
+    if any(view.name in _ENCODED for view in kept):
+        kept = [_without_runs(view) if view.name in _WRITTEN else view for view in kept]
     return sorted(kept, key=lambda view: (view.name != "plain", view.name == "syntax", -len(view.text)))
+
+
+def _clearest(whole: Sequence[View], plainer_by: float) -> list[View]:
+    plain = whole[0]
+    shares = {view.name: _share(view.text) for view in whole}
+    found = tongues(plain.text)
+    if not found.english.strip():
+        turned = [view for view in whole if view.name not in _WRITTEN and shares[view.name] >= _ENGLISH]
+        repaired = [view for view in whole if view.name == "repaired" and shares["repaired"] >= _ENGLISH]
+        return turned or [plain, *(() if found.other.strip() else repaired)]
+    best = max(shares.values())
+    return [view for view in whole if shares[view.name] >= best - plainer_by]
+
+
+def _without_runs(view: View) -> View:
+    text, cased = (_CODE.sub(" ", reading) for reading in (view.text, view.cased))
+    return replace(view, text=text, cased=cased) if text.strip() else view
 
 
 def plainer(text: str) -> str | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from guardrail.signals import Subject
 from guardrail.text.decode import Decoded, decoded
 from guardrail.text.hidden import HiddenText, hidden_texts
+from guardrail.text.memory import lazy
 from guardrail.text.normalise import bare, char_spans, clean, skeleton
 from guardrail.text.repair import Move, repaired
 from guardrail.text.syntax import Parsed, has_syntax, parse
@@ -22,7 +22,7 @@ _FOREIGN = 0.4
 Spans = Callable[[int, int], tuple[int, int]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class View:
     """One reading.
 
@@ -33,6 +33,7 @@ class View:
         where: "prompt" or "lora".
         span_of: (start, end) in `text` -> (start, end) in the original; slow, for evidence only.
         odd: pieces of `text` that no list knows.
+        words: every run of letters and digits in `text`, and maybe pieces with signs.
     """
 
     name: str
@@ -41,6 +42,7 @@ class View:
     where: str
     span_of: Spans
     odd: set[str] = field(default_factory=set)
+    words: set[str] = field(default_factory=set)
 
     @property
     def foreign(self) -> bool:
@@ -59,30 +61,30 @@ class PromptViews:
         self.original = original
         self._spans: list[tuple[int, int]] | None = None
 
-    @cached_property
+    @lazy
     def plain(self) -> View:
         """The prompt as written, normalised."""
         cased = clean(self.original)
         text = skeleton(cased)
-        return View("plain", text, cased, "prompt", self._span, vocabulary().odd(text))
+        return View("plain", text, cased, "prompt", self._span, *vocabulary().parted(text))
 
-    @cached_property
+    @lazy
     def parsed(self) -> Parsed | None:
         """The prompt without its syntax, or None when it has none."""
         cased = self.plain.cased
         return parse(cased) if has_syntax(cased) else None
 
-    @cached_property
+    @lazy
     def parts(self) -> tuple[str, ...]:
         """What the generator reads one after another, cased and without syntax; the whole when nothing cuts it."""
         return (self.parsed.parts if self.parsed else ()) or (self.plain.cased,)
 
-    @cached_property
+    @lazy
     def hidden(self) -> tuple[HiddenText, ...]:
         """Concealed texts of the prompt."""
         return tuple(hidden_texts(self.original, self._decoded))
 
-    @cached_property
+    @lazy
     def all(self) -> tuple[View, ...]:
         """Every reading that differs from the others."""
         found = [self.plain]
@@ -105,7 +107,7 @@ class PromptViews:
                     _add_decoded(item, self._span(*item.span), add)
         return tuple(found)
 
-    @cached_property
+    @lazy
     def _decoded(self) -> list[Decoded]:
         return decoded(self.original, self.plain.odd, vocabulary())
 
@@ -127,9 +129,20 @@ class PromptViews:
                     return 0, len(self.original)
                 return plain.span_of(parsed.origin(start), max(parsed.origin(start), parsed.origin(end - 1)) + 1)
 
-            add(View("syntax", text, parsed.text, "prompt", span_of, vocabulary().odd(text)))
+            add(View("syntax", text, parsed.text, "prompt", span_of, *vocabulary().parted(text)))
         for name, start, end in parsed.names:
-            add(View("lora", skeleton(name), name, "lora", _constant(plain.span_of(start, end))))
+            text = skeleton(name)
+            add(
+                View(
+                    "lora",
+                    text,
+                    name,
+                    "lora",
+                    _constant(plain.span_of(start, end)),
+                    set(),
+                    vocabulary().parted(text)[1],
+                )
+            )
 
 
 def views_of(subject: Subject) -> PromptViews:
@@ -150,13 +163,13 @@ def _add_repaired(view: View, add: Callable[[View], None]) -> None:
     def span_of(start: int, end: int) -> tuple[int, int]:
         return view.span_of(_back(start, moved, first=True), _back(end, moved, first=False))
 
-    add(View("repaired", text, text, view.where, span_of, vocabulary().odd(text)))
+    add(View("repaired", text, text, view.where, span_of, *vocabulary().parted(text)))
 
 
 def _add_decoded(item: Decoded, span: tuple[int, int], add: Callable[[View], None], depth: int = 1) -> None:
     cased = clean(item.text)
     text = skeleton(cased)
-    view = View(item.way, text, cased, "prompt", _constant(span), vocabulary().odd(text))
+    view = View(item.way, text, cased, "prompt", _constant(span), *vocabulary().parted(text))
     add(view)
     _add_repaired(view, add)
     if depth < _MAX_DEPTH:

@@ -10,6 +10,7 @@ from guardrail.text.lists import given_names, lexicon_files, lines, words
 from guardrail.text.normalise import clean, skeleton
 
 _MIN_PLAIN = 0.9
+_SIGN = re.compile(r"[\W_]")
 _NAME = re.compile(r"[a-z]{4,}")
 _MIN_SPLIT = 4
 _MIN_SWAP = 4
@@ -37,7 +38,19 @@ class Vocabulary:
 
     def odd(self, folded: str) -> set[str]:
         """Distinct pieces of a skeleton, between blanks and commas, that are no known words."""
-        return set(folded.replace(",", " ").replace(". ", " ").rstrip(" .").split()) - self.words
+        return _pieces(folded) - self.words
+
+    def parted(self, folded: str) -> tuple[set[str], set[str]]:
+        """The same, and every distinct run of letters and digits."""
+        found = _pieces(folded)
+        odd = found - self.words
+        for signed in [piece for piece in found if not piece.isalnum()]:
+            found.update(_SIGN.sub(" ", signed).split())
+        return odd, found
+
+
+def _pieces(folded: str) -> set[str]:
+    return set(folded.replace(",", " ").replace(". ", " ").rstrip(" .").split())
 
 
 @cache

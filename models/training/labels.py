@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import random
@@ -10,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from noise import chained, misread, wrapped
 from synthesise import CLEAN, HEADS, Taught, corrupted
 from synthesise import rows as synthetic_rows
 
@@ -23,6 +25,10 @@ EVERYDAY = {"parti", "coco", "dpg", "tifa", "t2i_compbench", "drawbench"}
 HARMLESS = {"overt_benign", "authored_hard_negatives"}
 NAMELESS = {"coco", "t2i_compbench"}
 PLAIN = 0.85
+COPIES = {"authored_hard_negatives": 4, "bipia_context": 2}
+BROAD = ("sexual", "graphic", "injection")
+MISREAD, WRAPPED, LONG, CHAINS = 0.12, 0.1, 300, 2_000
+"""Shares of rows that are copied in disguise and inside other text, up to which length; how many rows of rows."""
 HARMS = {"violence": "graphic", "shocking": "graphic", "hate": "degrading", "harassment": "degrading"}
 NOT_SEXUAL = {"sexual": 0, "explicit": 0, "suggestive": 0, "undress": 0}
 
@@ -79,7 +85,7 @@ def held_out(row: dict[str, Any]) -> bool:
 
 
 def dataset(evaluation: Path) -> tuple[list[Taught], list[Taught]]:
-    """Training and held-out rows. Broken copies of the sexual and of some harmless rows are added to the first."""
+    """Training and held-out rows. Broken, misread, wrapped and chained copies of some are added to the first."""
     rng = random.Random(5)
     made = [_completed(item) for item in synthetic_rows()]
     held = [item for item in made if _share(item.text) < HELD_OWN]
@@ -94,11 +100,31 @@ def dataset(evaluation: Path) -> tuple[list[Taught], list[Taught]]:
         if held_out(row):
             held.append(item)
             continue
-        train += [item] * (4 if row["source"] == "authored_hard_negatives" else 1)
+        train += [item] * COPIES.get(row["source"], 1)
         if rng.random() < (0.5 if taught.get("sexual") == 1 else 0.12 if taught == CLEAN else 0):
-            heads = {head: value for head, value in item.heads.items() if value == 0 or head == "sexual"}
-            train.append(Taught(skeleton(clean(corrupted(text, rng))), heads))
-    return train, held
+            train.append(_copy(item, corrupted(text, rng)))
+    return train + list(_disguised(train, rng)), held
+
+
+def _disguised(rows: list[Taught], rng: random.Random) -> Iterator[Taught]:
+    """What disguises and their repair leave of rows, rows inside other text, and rows one after another."""
+    harmless = [item for item in rows if item.heads.items() >= CLEAN.items()]
+    for item in rows:
+        if rng.random() < (MISREAD if len(item.text) < LONG else 0):
+            yield _copy(item, misread(item.text, rng))
+        if rng.random() < (WRAPPED if item.heads.get("injection") == 1 else WRAPPED / 2):
+            yield _copy(item, wrapped(item.text, rng))
+    short = [item.text for item in harmless if len(item.text) < LONG and item.heads.get("minor") == 0]
+    for _ in range(CHAINS):
+        yield Taught(skeleton(clean(chained(rng.sample(short, rng.randint(4, 12)), rng))), CLEAN | {"minor": 0})
+    for text in rng.sample(short, CHAINS):
+        yield Taught(skeleton(clean(codecs.encode(text, "rot13") if rng.random() < 0.5 else text[::-1])), CLEAN)
+
+
+def _copy(item: Taught, text: str) -> Taught:
+    """The row with another text; what it says in particular may be lost."""
+    heads = {head: value for head, value in item.heads.items() if value == 0 or head in BROAD}
+    return Taught(skeleton(clean(text)), heads)
 
 
 def _share(text: str) -> float:

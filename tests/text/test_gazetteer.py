@@ -9,6 +9,7 @@ import pytest
 from guardrail.errors import ConfigurationError
 from guardrail.text import gazetteer
 from guardrail.text.gazetteer import Gazetteer, PublicFigure, not_people, reference, shipped_figures
+from guardrail.text.vocabulary import vocabulary
 
 
 def _gazetteer(*names: str) -> Gazetteer:
@@ -16,7 +17,7 @@ def _gazetteer(*names: str) -> Gazetteer:
 
 
 def _found(names: Gazetteer, text: str, *odd: str) -> list[str]:
-    return [text[start:end] for _, start, end in names.find(text, odd)]
+    return [text[start:end] for _, start, end in names.find(text, odd, vocabulary().parted(text)[1])]
 
 
 def test_whole_words_only() -> None:
