@@ -57,6 +57,11 @@ def clean(text: str) -> str:
         text = _SURROGATES.sub("\ufffd", text)
     opened = _dropped(text)
     normal = unicodedata.normalize("NFKC", opened)
+    if normal == opened:
+        left = _MARK.sub("", normal)
+        normal = unicodedata.normalize("NFKC", left)
+        if normal == left:
+            return normal
     # NFKC can bring back a character that is dropped, and dropping can let letters compose.
     while (again := unicodedata.normalize("NFKC", _MARK.sub("", _dropped(normal)))) != normal:
         normal = again
@@ -65,23 +70,27 @@ def clean(text: str) -> str:
 
 def skeleton(cleaned: str) -> str:
     """Casefolded, without accents, look-alike letters as ASCII. Takes the result of `clean`."""
+    return bare_and_skeleton(cleaned)[1]
+
+
+def bare_and_skeleton(cleaned: str) -> tuple[str, str]:
+    """Both at once: without accents in its case, which is what an encoding in letters needs, and the skeleton."""
     if cleaned.isascii():
-        return cleaned.lower()
+        return cleaned, cleaned.lower()
     folded = _mapped(unicodedata.normalize("NFKD", cleaned), _fold_table())
+    return unicodedata.normalize("NFC", folded), _uncovered(folded)
+
+
+def _uncovered(folded: str) -> str:
     while True:
         # Look-alikes are seen in capitals too, so they go before the case does.
         again = unicodedata.normalize("NFC", _unmasked(folded)).casefold()
+        if again.isascii():
+            return again
         again = _mapped(unicodedata.normalize("NFKD", again), _fold_table())
-        if again == folded or again.isascii():
+        if again == folded:
             return unicodedata.normalize("NFC", again)
         folded = again
-
-
-def bare(cleaned: str) -> str:
-    """Without accents, but in its case: what an encoding in letters needs. Takes the result of `clean`."""
-    if cleaned.isascii():
-        return cleaned
-    return unicodedata.normalize("NFC", _mapped(unicodedata.normalize("NFKD", cleaned), _fold_table()))
 
 
 def char_spans(text: str) -> list[tuple[int, int]]:

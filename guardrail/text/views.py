@@ -9,7 +9,7 @@ from guardrail.signals import Subject
 from guardrail.text.decode import Decoded, decoded
 from guardrail.text.hidden import HiddenText, hidden_texts
 from guardrail.text.memory import lazy
-from guardrail.text.normalise import bare, char_spans, clean, skeleton
+from guardrail.text.normalise import bare_and_skeleton, char_spans, clean, skeleton
 from guardrail.text.repair import Move, repaired
 from guardrail.text.syntax import Parsed, has_syntax, parse
 from guardrail.text.vocabulary import vocabulary
@@ -59,13 +59,14 @@ class PromptViews:
 
     def __init__(self, original: str) -> None:
         self.original = original
+        self._bare = original
         self._spans: list[tuple[int, int]] | None = None
 
     @lazy
     def plain(self) -> View:
         """The prompt as written, normalised."""
         cased = clean(self.original)
-        text = skeleton(cased)
+        self._bare, text = bare_and_skeleton(cased)
         return View("plain", text, cased, "prompt", self._span, *vocabulary().parted(text))
 
     @lazy
@@ -101,7 +102,7 @@ class PromptViews:
             _add_repaired(view, add)
         for item in self._decoded:
             _add_decoded(item, item.span, add)
-        for text in dict.fromkeys((bare(self.plain.cased), self.plain.text)):
+        for text in dict.fromkeys((self._bare, self.plain.text)):
             if text not in (self.original, self.original.lower()):
                 for item in decoded(text, self.plain.odd, vocabulary()):
                     _add_decoded(item, self._span(*item.span), add)

@@ -4,7 +4,9 @@
     python models/training/train_multilingual.py --eval ../shared/eval --out models/text-heads-multilingual
 
 English rows are a sample of those of `train_text.py` (marked `train_ok`, and our own); `languages.yaml` adds short
-prompts of our own in fourteen languages, `grammar.yaml` the slots of more, and `parallel.yaml` sixty in sixteen. What
+prompts of our own in fourteen languages, `grammar.yaml` the slots of more, `parallel.yaml` sixty in sixteen, and
+`phrases_*.yaml` whole prompts. English rows are also taught moved by what tells a translation of `parallel.yaml` from
+its English: their labels hold in the other languages, and so the heads learn what a translation does not change. What
 is printed comes from four folds, each phrase judged with all its translations left out; these figures also set the even
 point of each head, so that `--alarms` of the harmless phrases lie above it. Seeds are fixed.
 """
@@ -42,6 +44,7 @@ HIDDEN = 128
 EPOCHS = 25
 _BATCH = 256
 WEIGHT = 8.0
+COPIES, NUDGE = 2, 0.5
 RARE, REST = 16_000, 18_000
 TAUGHT, LOOSER = ("sexual", "undress"), 8
 """Heads with examples in every language may raise more of the look-alikes, which are a third of the harmless rows."""
@@ -86,6 +89,13 @@ def phrases(folder: Path) -> list[tuple[str, str, int, str]]:
                     for place in rng.sample(slots["place"], VARIANTS)
                 }
                 found += [(language, group, index % FOLDS, text) for text in sorted(texts)]
+    for path in sorted(folder.glob("phrases_*.yaml")):
+        for language, groups in _loaded(folder, path.stem).items():
+            found += [
+                (language, group, index % FOLDS, text)
+                for group, texts in groups.items()
+                for index, text in enumerate(texts)
+            ]
     together = _loaded(folder, "parallel")
     groups = [group for group, size in together["groups"] for _ in range(int(size))]
     for language, texts in together["text"].items():
@@ -103,6 +113,20 @@ def _loaded(folder: Path, name: str) -> dict[str, Any]:
 def embedded(encoder: Multilingual, texts: Sequence[str]) -> Float:
     """(texts, 512): the first window of each."""
     return np.concatenate([encoder.embed([encoder.windows(text)[0][0]]) for text in texts])
+
+
+def translations(folder: Path, encoder: Multilingual) -> Float:
+    """(pairs, 512): each translated prompt of `parallel.yaml` less its English."""
+    text = _loaded(folder, "parallel")["text"]
+    english = embedded(encoder, text["en"])
+    moved = [embedded(encoder, texts) - english for language, texts in text.items() if language != "en"]
+    return np.concatenate(moved)
+
+
+def moved(inputs: Float, ways: Float, rng: np.random.Generator) -> Float:
+    """Each row half of the way that some translation goes, unit length."""
+    found = inputs + NUDGE * ways[rng.integers(0, len(ways), len(inputs))]
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
 def fit(inputs: Float, target: Float, weight: Float, rng: np.random.Generator) -> dict[str, Float]:
@@ -188,16 +212,22 @@ def main() -> None:
     own = phrases(Path(__file__).parent)
     english = sampled(dataset(arguments.eval)[0], random.Random(7))
     print(f"{len(english)} English rows, {len(own)} of our own", flush=True)
-    target = targets([*(row.heads for row in english), *(taught_by(group) for _, group, _, _ in own)])
-    inputs = np.concatenate([embedded(encoder, [row.text for row in english]), embedded(encoder, [x[3] for x in own])])
+    base = embedded(encoder, [row.text for row in english])
+    ways, rng = translations(Path(__file__).parent, encoder), np.random.default_rng(9)
+    copies = [base, *(moved(base, ways, rng) for _ in range(COPIES))]
+    target = targets(
+        [*(row.heads for _ in copies for row in english), *(taught_by(group) for _, group, _, _ in own)],
+    )
+    inputs = np.concatenate([*copies, embedded(encoder, [item[3] for item in own])])
+    first = len(inputs) - len(own)
     weight = np.full(len(inputs), WEIGHT, np.float32)
-    weight[: len(english)] = 1.0
-    folds = np.array([-1] * len(english) + [item[2] for item in own])
+    weight[:first] = 1.0
+    folds = np.array([-1] * first + [item[2] for item in own])
     given = np.zeros((len(own), len(HEADS)), np.float32)
     for fold in range(FOLDS):
-        kept, left = folds != fold, folds[len(english) :] == fold
+        kept, left = folds != fold, folds[first:] == fold
         made = fit(inputs[kept], target[kept], weight[kept], np.random.default_rng(7))
-        given[left] = logits(made, inputs[len(english) :][left])
+        given[left] = logits(made, inputs[first:][left])
     made = fit(inputs, target, weight, np.random.default_rng(7))
     harmless = [index for index, item in enumerate(own) if item[1] in HARMLESS]
     for position, name in enumerate(HEADS):

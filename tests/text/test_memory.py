@@ -7,7 +7,7 @@ import pytest
 
 from guardrail.signals import Coverage, Detection, GenerationRequest, Picture, Prompt, Subject
 from guardrail.taxonomy import Stage
-from guardrail.text.memory import Remembered, digest, remembered
+from guardrail.text.memory import Remembered, digest, lazy, remembered
 
 
 class Counting:
@@ -80,3 +80,20 @@ def test_memory_forgets_the_longest_unused(monkeypatch: pytest.MonkeyPatch) -> N
     assert made == ["0", "1", "2", "3"]
     memory.recall("1", make)
     assert made[-1] == "1"
+
+
+def test_a_lazy_attribute_is_made_once_and_when_it_is_read() -> None:
+    made: list[int] = []
+
+    class Thing:
+        @lazy
+        def size(self) -> int:
+            """How large."""
+            made.append(1)
+            return 3
+
+    thing = Thing()
+    assert made == []
+    assert (thing.size, thing.size) == (3, 3)
+    assert made == [1]
+    assert isinstance(Thing.size, lazy)
