@@ -18,7 +18,7 @@ from guardrail.text.encoders import MINILM, WordPieces, batched, padded
 from guardrail.text.language import tongues
 from guardrail.text.memory import Remembered, remembered
 from guardrail.text.mentions import mention
-from guardrail.text.reading import plainer, readable
+from guardrail.text.reading import plainer, readable, share_of_english
 from guardrail.text.views import View, views_of
 
 NAME = "text.heads"
@@ -39,6 +39,8 @@ _FLOOR = 0.0005
 _WORTH_A_SECOND_LOOK = 0.3
 _PERSON = 0.5
 _UNREAD = -30.0
+_SEXUAL = HEADS.index("sexual")
+_GARBLED, _WORDY = 5.0, 0.85
 _LOCK = threading.Lock()
 
 Span = tuple[int, int, float]
@@ -138,7 +140,9 @@ class HeadsDetector:
                 skipped.append(Skip(f"{NAME}:{view.name}", "partly not English: left to text.languages"))
             if reading.cut:
                 skipped.append(Skip(f"{NAME}:{view.name}", "longer than the windows that are read"))
-            for name, score in named(self._plainer(view.text, reading.scores)):
+            scores = reading.scores
+            scores[_SEXUAL] = _probability(reading.logits[_SEXUAL] + _garbled(view.text))
+            for name, score in named(self._plainer(view.text, scores)):
                 if score > best.get(name, (_FLOOR, view))[0]:
                     best[name] = (score, view)
         if len(read) > MAX_VIEWS:
@@ -170,6 +174,11 @@ class HeadsDetector:
                 "a lighthouse on a cliff at dusk", below={"sexual.nudity": 0.3, "harm.graphic": 0.3}, note="harmless"
             ),
         )
+
+
+def _garbled(text: str) -> float:
+    """What is added to a logit for words that are no English: optimised prompts are made of little else."""
+    return _GARBLED * max(0.0, _WORDY - share_of_english(text))
 
 
 def named(scores: NDArray[np.float32]) -> list[tuple[str, float]]:

@@ -26,6 +26,7 @@ MAX_SENTENCES = 256
 _SENTENCE = re.compile(r"(?<=[.!?;\n\u3002\uff01\uff1f])")
 _FLOOR = 0.0005
 _JUDGED = 2_000
+_GRAVEST = ("sexual.", "minor.")
 _MIN_PIECE = 2.3
 
 
@@ -81,14 +82,16 @@ class LanguagesDetector:
         if subject.prompt is None:
             return Detection(coverage=Coverage((f"{NAME}:parts=0",)))
         read = readable(views_of(subject).all)
-        parts = [(view, part) for view in read for part in self._foreign(view.cased)]
+        parts = [(view, part, clear) for view in read for part, clear in self._foreign(view.cased)]
         skipped = [Skip(f"{NAME}:views", f"{len(parts) - MAX_PARTS} further parts")] if len(parts) > MAX_PARTS else []
         best: dict[str, tuple[float, View]] = {}
-        for view, part in parts[:MAX_PARTS]:
+        for view, part, clear in parts[:MAX_PARTS]:
             scores, cut = self._memory.recall(part, self._scores)
             if cut:
                 skipped.append(Skip(f"{NAME}:{view.name}", "longer than the windows that are read"))
             for name, score in _named(scores):
+                if not clear and not name.startswith(_GRAVEST):
+                    continue
                 if score > best.get(name, (_FLOOR, view))[0]:
                     best[name] = (score, view)
         signals = tuple(
@@ -109,16 +112,17 @@ class LanguagesDetector:
             ),
         )
 
-    def _foreign(self, text: str) -> list[str]:
-        """The parts of a text that are in another language.
+    def _foreign(self, text: str) -> list[tuple[str, bool]]:
+        """The parts of a text that are in another language, and whether that is clear.
 
         Latin words that no list knows are one when they fall into pieces of a language: scrambled letters fall apart
-        into many short ones. The English network reads those too.
+        into many short ones. The English network reads those too, so here they only count for what is sexual.
         """
         found = tongues(text)
         head = found.unclear[:_JUDGED]
         unclear = sum(map(str.isalpha, head)) >= _MIN_PIECE * self._encoder.pieces(head)
-        return [part for part in (found.other, found.unclear if unclear else "") if part.strip()]
+        parts = ((found.other, True), (found.unclear if unclear else "", False))
+        return [(part, clear) for part, clear in parts if part.strip()]
 
     def _scores(self, text: str) -> tuple[NDArray[np.float32], bool]:
         """The highest of the sentences: the encoder adds up what it reads, and harmless sentences would drown one."""

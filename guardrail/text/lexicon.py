@@ -64,7 +64,7 @@ class LexiconDetector:
         if "minor.mention" in found:
             score, items = found["minor.mention"]
             found["minor.mention"] = mention(score, sexual), items
-        signals = tuple(Signal(name, score, NAME, tuple(items)) for name, (score, items) in found.items())
+        signals = tuple(Signal(name, score, NAME, tuple(items)) for name, (score, items) in found.items() if score > 0)
         return Detection(signals, Coverage((f"{NAME}:views={len(views)}",)))
 
     def examples(self) -> Sequence[Example]:

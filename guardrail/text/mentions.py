@@ -11,6 +11,9 @@ _LIKELY = 0.5
 def mention(score: float, sexual: float) -> float:
     """`minor.mention` for a mention of that certainty, beside a text that is sexual with that score; both 0 to 1.
 
-    The floor acts from 0.1, a likely mention, so a mere one still joins with what a picture or another detector finds.
+    0 unless the mention is likely: words that grown people go by too ("girl") say nothing. The floor acts from 0.1, so
+    a likely mention joins with what a picture or another detector finds.
     """
-    return score if sexual >= _BESIDE and score >= _LIKELY else MERE * score
+    if score < _LIKELY:
+        return 0.0
+    return score if sexual >= _BESIDE else MERE * score

@@ -20,6 +20,8 @@ _COMMON = 4_000
 _MAX_NAME = 4
 _COVERED = 0.9
 _ENGLISH = 0.8
+_WHOLE = ("a", "i")
+_TURNED, _NOISE = ("rot13", "reversed", "bidi", "turned"), 0.3
 _ENCODED = ("base64", "hex")
 _WRITTEN = ("plain", "syntax", "repaired")
 _CODE = re.compile(r"(?i)(?<![\w+/])[a-z0-9+/_-]{16,}={0,2}(?![\w+/=])")
@@ -40,12 +42,15 @@ def readable(views: Sequence[View], plainer_by: float = 0.25) -> list[View]:
         kept = [view for view in kept if view not in whole] + _clearest(whole, plainer_by)
     if any(view.name in _ENCODED for view in kept):
         kept = [_without_runs(view) if view.name in _WRITTEN else view for view in kept]
+    turned = [view for view in kept if view.name in _TURNED and share_of_english(view.text) >= _ENGLISH]
+    if turned:
+        kept = [_without(view, turned) if view.name == "plain" else view for view in kept]
     return sorted(kept, key=lambda view: (view.name != "plain", view.name == "syntax", -len(view.text)))
 
 
 def _clearest(whole: Sequence[View], plainer_by: float) -> list[View]:
     plain = whole[0]
-    shares = {view.name: _share(view.text) for view in whole}
+    shares = {view.name: share_of_english(view.text) for view in whole}
     found = tongues(plain.text)
     if not found.english.strip():
         turned = [view for view in whole if view.name not in _WRITTEN and shares[view.name] >= _ENGLISH]
@@ -58,6 +63,19 @@ def _clearest(whole: Sequence[View], plainer_by: float) -> list[View]:
 def _without_runs(view: View) -> View:
     text, cased = (_CODE.sub(" ", reading) for reading in (view.text, view.cased))
     return replace(view, text=text, cased=cased) if text.strip() else view
+
+
+def _without(plain: View, turned: Sequence[View]) -> View:
+    """Without the stretches that are English when they are turned round, and are not English as they stand."""
+    size = len(plain.text)
+    if len(plain.cased) != size or plain.span_of(0, size) != (0, size):
+        return plain
+    text, cased = plain.text, plain.cased
+    for start, end in {view.span_of(0, 1) for view in turned}:
+        if share_of_english(text[start:end]) < _NOISE:
+            blank = " " * (end - start)
+            text, cased = text[:start] + blank + text[end:], cased[:start] + blank + cased[end:]
+    return replace(plain, text=text, cased=cased) if text.strip() else plain
 
 
 def plainer(text: str) -> str | None:
@@ -112,8 +130,8 @@ def _covers(view: View, plain: View) -> bool:
     return end - start >= _COVERED * max(1, last - first)
 
 
-def _share(text: str) -> float:
+def share_of_english(text: str) -> float:
     """Share of words that are common English, 0 to 1."""
     found = [word.strip("'.-") for word in _WORD.findall(text)]
     known = words()
-    return sum(len(word) > 1 and word in known for word in found) / max(1, len(found))
+    return sum((len(word) > 1 or word in _WHOLE) and word in known for word in found) / max(1, len(found))
