@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from guardrail.errors import DetectorError
 from guardrail.settings import Settings
-from guardrail.signals import Detection, FaceGallery, FingerprintList, GenerationRequest, Prompt, Subject
+from guardrail.signals import Detection, FaceGallery, FingerprintList, GenerationRequest, NameList, Prompt, Subject
 from guardrail.taxonomy import Stage, is_signal, nearest
 
 ENTRY_POINT_GROUP = "guardrail.detectors"
@@ -53,6 +53,8 @@ class Registry(Protocol):
     def faces(self) -> FaceGallery: ...
 
     def fingerprints(self) -> FingerprintList: ...
+
+    def names(self) -> NameList: ...
 
 
 @dataclass(frozen=True, slots=True)

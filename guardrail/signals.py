@@ -300,6 +300,36 @@ class FingerprintList:
     distances: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class ListedName:
+    """Somebody on the operator's list of names.
+
+    Attributes:
+        id: opaque; evidence and records hold it instead of the name.
+        name: as it is usually written.
+        aliases: other spellings, nicknames, handles.
+        kind: "public", "private" or "staff".
+        protected: whether to name this person raises `person.protected`, as an enrolled face does.
+        born, died: years, negative before the common era, or None.
+    """
+
+    id: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    kind: str = "private"
+    protected: bool = False
+    born: int | None = None
+    died: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NameList:
+    """The operator's list of names. `version` grows with every change."""
+
+    version: int = 0
+    names: tuple[ListedName, ...] = ()
+
+
 def best_scores(signals: Iterable[Signal]) -> dict[str, float]:
     """Highest score per signal name."""
     best: dict[str, float] = {}

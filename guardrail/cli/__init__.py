@@ -15,6 +15,7 @@ _VERBS = {
     "demo": "the whole way on this machine: sidecar, stub generator, sample requests, a table",
     "eval": "run a labelled set and print the metrics",
     "models": "list, pull and verify the weights",
+    "names": "list people by name, one or a CSV file, whom prompts must not mean",
     "people": "enrol, list and erase protected people",
     "policy": "lint and test policies",
     "serve": "the sidecar in front of a generator",

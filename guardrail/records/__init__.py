@@ -2,6 +2,7 @@
 
 from guardrail.records.decisions import DecisionLog, DecisionRecord
 from guardrail.records.fingerprints import FingerprintStore, ListedFingerprint
+from guardrail.records.names import NamesStore, read_names
 from guardrail.records.people import PeopleStore, Person
 from guardrail.records.registry import LocalRegistry
 from guardrail.records.vault import Vault
@@ -12,7 +13,9 @@ __all__ = [
     "FingerprintStore",
     "ListedFingerprint",
     "LocalRegistry",
+    "NamesStore",
     "PeopleStore",
     "Person",
     "Vault",
+    "read_names",
 ]

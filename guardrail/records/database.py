@@ -37,7 +37,7 @@ from guardrail.errors import RecordError
 from guardrail.records.vault import private_folder
 from guardrail.settings import Settings
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "guardrail.sqlite3"
 _BUSY_S = 5.0
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
@@ -82,6 +82,15 @@ fingerprints = Table(
     Column("ref", String),
     Column("expires_at", Float),
 )
+
+names = Table(
+    "names",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("entry", LargeBinary, nullable=False),
+)
+_COUNTERS = ("people", "fingerprints", "names")
 
 
 class Database:
@@ -181,13 +190,17 @@ class Database:
 
     def _prepare(self) -> None:
         with self.read() as connection:
-            if inspect(connection).has_table(meta.name):
-                _check_version(connection, self.path)
+            known = inspect(connection).has_table(meta.name)
+            if known and _checked_version(connection, self.path) == SCHEMA_VERSION:
                 return
         with self.write() as connection:
+            # Every version so far only added tables and counters, so an older file is completed as a new one is made.
             metadata.create_all(connection)
-            counters = {"schema": SCHEMA_VERSION, "people": 0, "fingerprints": 0}
-            connection.execute(insert(meta), [{"name": name, "value": value} for name, value in counters.items()])
+            held = set(connection.execute(select(meta.c.name)).scalars())
+            new = [{"name": name, "value": 0} for name in (*_COUNTERS, "schema") if name not in held]
+            if new:
+                connection.execute(insert(meta), new)
+            connection.execute(update(meta).where(meta.c.name == "schema").values(value=SCHEMA_VERSION))
 
     def _check_file(self) -> None:
         # SQLite goes on writing to a file that was removed, and every decision would be lost unseen.
@@ -241,10 +254,11 @@ def _failure(path: Path, error: Exception) -> RecordError:
     return RecordError(f"{path.name}: {getattr(cause, 'sqlite_errorname', type(cause).__name__)}")
 
 
-def _check_version(connection: Connection, path: Path) -> None:
+def _checked_version(connection: Connection, path: Path) -> int:
     found = connection.execute(select(meta.c.value).where(meta.c.name == "schema")).scalar_one_or_none()
     if found is None or found > SCHEMA_VERSION:
         raise RecordError(
             f"{path} was written by another version (schema {found}, this one knows {SCHEMA_VERSION})",
             advice="Update guardrail, or point GUARDRAIL_DATA_DIR at another folder.",
         )
+    return int(found)

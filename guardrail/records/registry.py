@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from guardrail.records.fingerprints import FingerprintStore
+from guardrail.records.names import NamesStore
 from guardrail.records.people import PeopleStore
 from guardrail.settings import Settings
-from guardrail.signals import FaceGallery, FingerprintList
+from guardrail.signals import FaceGallery, FingerprintList, NameList
 
 POLL_S = 1.0
 """How old an answer may be: a takedown acts everywhere within two seconds."""
@@ -20,7 +21,7 @@ _T = TypeVar("_T")
 
 
 class LocalRegistry:
-    """Enrolled people and listed fingerprints. Safe to use from several threads.
+    """Enrolled people, listed fingerprints and listed names. Safe to use from several threads.
 
     Args:
         settings: where the data folder is.
@@ -34,6 +35,8 @@ class LocalRegistry:
         self._fingerprints = FingerprintStore(settings)
         self._faces = _Polled(self._people.version, lambda: (self._people.gallery(), None))
         self._listed = _Polled(self._fingerprints.version, self._load_listed)
+        self._names = NamesStore(settings)
+        self._named = _Polled(self._names.version, lambda: (self._names.current(), None))
         self._expiries = 0
 
     def faces(self) -> FaceGallery:
@@ -52,8 +55,17 @@ class LocalRegistry:
         """
         return self._listed.get()
 
+    def names(self) -> NameList:
+        """The operator's list of names, at most a second old.
+
+        Raises:
+            RecordError: as for `faces`.
+        """
+        return self._named.get()
+
     def close(self) -> None:
         """Release the files."""
+        self._names.close()
         self._people.close()
         self._fingerprints.close()
 

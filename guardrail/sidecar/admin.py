@@ -1,4 +1,4 @@
-"""The admin side: health, readiness, version, metrics, and a token-guarded look at policy, models and decisions."""
+"""The admin side: health, readiness, version, metrics, and what a token opens: policy, models, decisions, names."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from guardrail.errors import RecordError
+from guardrail.errors import InputError, RecordError
 from guardrail.guard import Guard
 from guardrail.settings import Settings
 from guardrail.sidecar import replies
 from guardrail.sidecar.metrics import Metrics
+from guardrail.sidecar.names import names_routes
 from guardrail.sidecar.readiness import Readiness
 
 FLUSH_SECONDS = 5.0
@@ -36,9 +37,12 @@ def create_admin(guard: Guard, settings: Settings, metrics: Metrics, readiness: 
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, title="guardrail")
     app.include_router(_state(guard, metrics, readiness))
-    app.include_router(_insight(guard), dependencies=[Depends(_token_check(settings.server.admin_token))])
+    guarded = [Depends(_token_check(settings.server.admin_token))]
+    app.include_router(_insight(guard), dependencies=guarded)
+    app.include_router(names_routes(settings), dependencies=guarded)
     app.add_exception_handler(StarletteHTTPException, _closed)
     app.add_exception_handler(RecordError, _unreadable)
+    app.add_exception_handler(InputError, _refused)
     return app
 
 
@@ -125,8 +129,14 @@ async def _closed(_request: Request, error: Exception) -> Response:
     if error.status_code == 401:
         reply = replies.error(401, "admin_token", "A valid admin token is needed.")
     elif error.status_code == 405:
-        reply = replies.error(405, "method_not_allowed", "This route is read with GET.")
+        reply = replies.error(405, "method_not_allowed", "This route does not know this method.")
     return Response(reply.body, error.status_code, headers=error.headers, media_type="application/json")
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, InputError)
+    reply = replies.of_error(error)
+    return Response(reply.body, reply.status, media_type="application/json")
 
 
 async def _unreadable(_request: Request, error: Exception) -> Response:

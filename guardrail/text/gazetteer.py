@@ -108,6 +108,11 @@ class Gazetteer:
                 return found
         return None
 
+    def squeezed(self, text: str) -> PublicFigure | None:
+        """Who is named in a text whose blanks mean nothing ("m a r y  l e e"), or None."""
+        letters = _NOT_LETTERS.sub("", text)
+        return next((figure for joined, figure in self._joined.items() if joined in letters), None)
+
     def _spelled(self, text: str) -> list[tuple[PublicFigure, int, int]]:
         return [
             (self._figures[index], start, end)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,13 +11,14 @@ import re2
 
 from guardrail.detector import DetectorContext, Example
 from guardrail.errors import ConfigurationError
-from guardrail.signals import Coverage, Detection, Evidence, Signal, Subject
+from guardrail.signals import Coverage, Detection, Evidence, ListedName, Signal, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.gazetteer import ARTISTS, Gazetteer, PublicFigure, not_people, reference, shipped_figures
+from guardrail.text.listed import Listed, ListedNames
 from guardrail.text.lists import folder, given_names, mapping, ranked_words
 from guardrail.text.memory import Remembered, remembered
 from guardrail.text.misspelt import NearlyNames
-from guardrail.text.views import PromptViews, View, views_of
+from guardrail.text.views import PromptViews, View, repaired_view, views_of
 
 NAME = "text.people"
 _NAMED = 0.95
@@ -41,8 +42,9 @@ Found = tuple[float, Evidence]
 class PeopleDetector:
     """Raises `person.named` and `person.public_figure` for listed names, `person.private` for everybody else.
 
-    A name that only says whose style or work is meant scores 0.2. Evidence holds an opaque reference, never the name,
-    and the era, so that a policy can let historical people through.
+    Names of the operator's list raise `person.named`, and by their entry `person.public_figure`, `person.private` and
+    `person.protected`. A name that only says whose style or work is meant scores 0.2. Evidence holds an opaque
+    reference, never the name, and the era, so that a policy can let historical people through.
 
     Args:
         context: `parameters["people"]` may hold an operator's own names.
@@ -50,7 +52,7 @@ class PeopleDetector:
 
     name = NAME
     stages = frozenset({Stage.PROMPT})
-    emits = frozenset({"person.named", "person.public_figure", "person.private"})
+    emits = frozenset({"person.named", "person.public_figure", "person.private", "person.protected"})
     cost_ms = 0.05
     models: tuple[str, ...] = ()
 
@@ -61,28 +63,57 @@ class PeopleDetector:
         self._gazetteer = Gazetteer((*extra, *shipped_figures())) if extra else _shipped_gazetteer()
         self._nearly = NearlyNames((*extra, *shipped_figures())) if extra else _shipped_nearly()
         self._cues = _cues()
+        self._names = ListedNames.shared(context.registry) if context is not None else None
+        self._listed = self._names.current() if self._names is not None else None
+
+    def detect(self, subject: Subject) -> Detection:
+        """Names and relations over every reading of the prompt.
+
+        Raises:
+            RecordError: the operator's list cannot be read.
+        """
+        if self._names is not None:
+            listed = self._names.current()
+            if listed is not self._listed:
+                # In this order: what is remembered from now on was found with the new list.
+                self._listed = listed
+                self.detections = Remembered()
+        return self._detect(subject)
 
     @remembered
-    def detect(self, subject: Subject) -> Detection:
-        """Names and relations over every reading of the prompt."""
+    def _detect(self, subject: Subject) -> Detection:
         if subject.prompt is None:
             return Detection()
+        listed = self._listed
         named: list[Found] = []
+        own: list[Found] = []
         private: list[Found] = []
         views = views_of(subject)
         for view in views.all:
-            here, spans = self._named(view)
+            here, spans = self._named(view, self._gazetteer, self._nearly)
             named += here
+            if listed is not None:
+                here, taken = self._of_the_operator(view, listed)
+                own += here
+                spans += taken
             private += self._relations(view, bool(subject.request.uploads))
             if view.name in ("plain", "syntax"):
                 private += self._patterns(view, spans)
-        named += self._handles(views)
-        signals = [
-            *_signals("person.named", named, split_eras=True),
-            *_signals("person.public_figure", named),
+        named += self._handles(views, self._gazetteer)
+        count = len(self._gazetteer)
+        signals: list[Signal] = []
+        if listed is not None:
+            own += self._handles(views, listed.gazetteer)
+            private += _kept(own, listed, lambda entry: entry.kind == "private")
+            signals += _signals("person.protected", _kept(own, listed, lambda entry: entry.protected))
+            count += len(listed.gazetteer)
+        known = named + (_kept(own, listed, lambda entry: entry.kind == "public") if listed is not None else [])
+        signals += [
+            *_signals("person.named", named + own, split_eras=True),
+            *_signals("person.public_figure", known),
             *_signals("person.private", private),
         ]
-        return Detection(tuple(signals), Coverage((f"{NAME}:names={len(self._gazetteer)}",)))
+        return Detection(tuple(signals), Coverage((f"{NAME}:names={count}",)))
 
     def examples(self) -> Sequence[Example]:
         """A public figure, a LoRA and a handle of one, a style, a relation, and nobody."""
@@ -99,17 +130,19 @@ class PeopleDetector:
             ),
         )
 
-    def _named(self, view: View) -> tuple[list[Found], list[tuple[int, int]]]:
+    def _named(
+        self, view: View, gazetteer: Gazetteer, nearly_names: NearlyNames
+    ) -> tuple[list[Found], list[tuple[int, int]]]:
         """Listed names, and where they stand in the view."""
         found: list[Found] = []
         spans: list[tuple[int, int]] = []
-        names = self._gazetteer.find(view.text, view.odd, view.words)
-        if view.where == "lora" and not names and (figure := self._gazetteer.joined(view.text)):
+        names = gazetteer.find(view.text, view.odd, view.words)
+        if view.where == "lora" and not names and (figure := gazetteer.joined(view.text)):
             names = [(figure, 0, len(view.text))]
         exact = {(low, high) for _, low, high in names}
         nearly = [
             item
-            for item in self._nearly.find(view.text, view.odd, view.words)
+            for item in nearly_names.find(view.text, view.odd, view.words)
             if not any(item[1] < high and low < item[2] for low, high in exact)
         ]
         others = _others(view.text) if names or nearly else []
@@ -122,6 +155,15 @@ class PeopleDetector:
             found.append((_STYLE if style else sure, _evidence(figure, view, start, end)))
         return found, spans
 
+    def _of_the_operator(self, view: View, listed: Listed) -> tuple[list[Found], list[tuple[int, int]]]:
+        """The operator's names in a view, where they stand in it, and those that only its disguised words hold."""
+        found, spans = self._named(view, listed.gazetteer, listed.nearly)
+        if not found and (mended := repaired_view(view, listed.words)) is not None:
+            found += self._named(mended, listed.gazetteer, listed.nearly)[0]
+        if not found and view.name == "spaced" and (figure := listed.gazetteer.squeezed(view.text)) is not None:
+            found.append((_NAMED, _evidence(figure, view, 0, len(view.text))))
+        return found, spans
+
     def _is_style(self, figure: PublicFigure, text: str, start: int, end: int) -> bool:
         """Whether a name says whose manner or work is meant. "In the style of" an actor still means the actor."""
         before, after = _around(text, start, end)
@@ -130,14 +172,14 @@ class PeopleDetector:
         artist = figure.kind in ARTISTS or figure.historical
         return artist and bool(self._cues["style_before"].search(before) or self._cues["style_after"].match(after))
 
-    def _handles(self, views: PromptViews) -> list[Found]:
+    def _handles(self, views: PromptViews, gazetteer: Gazetteer) -> list[Found]:
         text = views.plain.text
         if "@" not in text and "#" not in text:
             return []
         return [
             (_NAMED, _evidence(figure, views.plain, *match.span()))
             for match in _HANDLE.finditer(text)
-            if (figure := self._gazetteer.joined(match.group(1))) is not None
+            if (figure := gazetteer.joined(match.group(1))) is not None
         ]
 
     def _relations(self, view: View, uploads: bool) -> Iterable[Found]:
@@ -171,6 +213,10 @@ class PeopleDetector:
             )
             found.append((_PATTERN_IN_CONTEXT if likely else _PATTERN, evidence))
         return found
+
+
+def _kept(found: Sequence[Found], listed: Listed, wanted: Callable[[ListedName], bool]) -> list[Found]:
+    return [item for item in found if item[1].ref is not None and wanted(listed.entries[item[1].ref])]
 
 
 def _evidence(figure: PublicFigure, view: View, start: int, end: int) -> Evidence:

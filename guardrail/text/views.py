@@ -12,7 +12,7 @@ from guardrail.text.memory import lazy
 from guardrail.text.normalise import bare_and_skeleton, char_spans, clean, skeleton
 from guardrail.text.repair import Move, repaired
 from guardrail.text.syntax import Parsed, has_syntax, parse
-from guardrail.text.vocabulary import vocabulary
+from guardrail.text.vocabulary import Vocabulary, vocabulary
 
 _KEY = "text.views"
 _MAX_DEPTH = 2
@@ -155,16 +155,22 @@ def views_of(subject: Subject) -> PromptViews:
     return found
 
 
-def _add_repaired(view: View, add: Callable[[View], None]) -> None:
-    better = repaired(view.text, view.odd, vocabulary()) if view.odd else None
+def repaired_view(view: View, words: Vocabulary) -> View | None:
+    """A reading with its odd words put right as a vocabulary has them; None when it would say the same."""
+    better = repaired(view.text, view.odd, words) if view.odd else None
     if better is None:
-        return
+        return None
     text, moved = better
 
     def span_of(start: int, end: int) -> tuple[int, int]:
         return view.span_of(_back(start, moved, first=True), _back(end, moved, first=False))
 
-    add(View("repaired", text, text, view.where, span_of, *vocabulary().parted(text)))
+    return View("repaired", text, text, view.where, span_of, *vocabulary().parted(text))
+
+
+def _add_repaired(view: View, add: Callable[[View], None]) -> None:
+    if (better := repaired_view(view, vocabulary())) is not None:
+        add(better)
 
 
 def _add_decoded(item: Decoded, span: tuple[int, int], add: Callable[[View], None], depth: int = 1) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -47,6 +48,14 @@ class Vocabulary:
         for signed in [piece for piece in found if not piece.isalnum()]:
             found.update(_SIGN.sub(" ", signed).split())
         return odd, found
+
+
+def names_only(words: Iterable[str]) -> Vocabulary:
+    """A vocabulary of names, with no term among them: what a disguised word may be one of."""
+    held = frozenset(words)
+    none: frozenset[str] = frozenset()
+    letters = frozenset("".join(sorted(word)) for word in held if len(word) >= _MIN_SWAP)
+    return Vocabulary(held, none, none, letters, none, frozenset())
 
 
 def _pieces(folded: str) -> set[str]:

@@ -98,7 +98,7 @@ def test_nothing_is_written_to_a_file_that_was_removed(settings: Settings, tmp_p
 def test_processes_that_start_at_once_make_one_file(settings: Settings) -> None:
     imports = "from guardrail.records.database import Database"
     assert together("Database(settings).close()\nprint('made')", settings, 4, imports=imports) == ["made"] * 4
-    assert _rows(settings, "select count(*) from meta") == [(3,)]
+    assert _rows(settings, "select count(*) from meta") == [(4,)]
 
 
 def test_a_start_that_never_ends_elsewhere_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 
 from guardrail.errors import RecordError
 from guardrail.settings import Server
+from guardrail.sidecar import names
 from tests.sidecar.parts import Pair, fetch, running
 
 _TOKEN = "a long admin token"
@@ -102,3 +103,56 @@ def test_decisions_that_cannot_be_read_are_a_typed_error(pair: Pair, monkeypatch
     monkeypatch.setattr(pair.guard.log, "flush", full_disk)
     status, body = _get(pair, "/admin/decisions/" + "0" * 26)
     assert (status, orjson.loads(body)["error"]["code"]) == (503, "record")
+
+
+def _send(pair: Pair, path: str, body: bytes | None, method: str, **headers: str) -> tuple[int, dict[str, object]]:
+    status, _, reply = fetch(pair.url + path, body, method, authorization=f"Bearer {_TOKEN}", **headers)
+    return status, orjson.loads(reply)
+
+
+def test_names_are_listed_as_json_and_csv_and_removed(pair: Pair) -> None:
+    entry = {"name": "Ottoline Quarrywick", "id": "a/1", "protected": True}
+    posted = _send(pair, "/admin/names", orjson.dumps([entry]), "POST", content_type="application/json")
+    assert posted == (200, {"ids": ["a/1"]})
+    body = b"name,id\r\nPerrin Quarrywick,b\r\n"
+    assert _send(pair, "/admin/names", body, "POST", content_type="text/csv; charset=utf-8") == (200, {"ids": ["b"]})
+    status, shown = _send(pair, "/admin/names", None, "GET")
+    assert status == 200
+    assert isinstance(shown["names"], list)
+    assert [(item["id"], item["protected"]) for item in shown["names"]] == [("a/1", True), ("b", False)]
+    for id in ("a/1", "b"):
+        assert _send(pair, f"/admin/names/{id}", None, "DELETE") == (200, {"removed": id})
+        assert _send(pair, f"/admin/names/{id}", None, "DELETE")[0] == 404
+    assert _send(pair, "/admin/names", b"", "PUT")[0] == 405
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [
+        ("application/json", b"{", 400),
+        ("application/json", b'{"name": "Perrin Quarrywick"}', 400),
+        ("application/json", b'[{"name": "Perrin Quarrywick", "sort": 1}]', 400),
+        ("application/json", b'[{"name": 7}]', 400),
+        ("application/json", b'[{"name": "x"}]', 400),
+        ("text/csv", b"name\n\xff\xff\n", 400),
+        ("text/csv", b"name,kind\nPerrin Quarrywick,friend\n", 400),
+        ("text/plain", b"Perrin Quarrywick", 415),
+    ],
+)
+def test_a_wrong_list_of_names_is_a_typed_error_and_lists_nobody(
+    pair: Pair, kind: str, body: bytes, status: int
+) -> None:
+    found, reply = _send(pair, "/admin/names", body, "POST", content_type=kind)
+    assert found == status
+    assert "Quarrywick" not in str(reply)
+    assert _send(pair, "/admin/names", None, "GET")[1]["names"] == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_names_need_the_token(pair: Pair, method: str) -> None:
+    assert fetch(pair.url + "/admin/names", b"[]" if method == "POST" else None, method)[0] == 401
+
+
+def test_a_list_of_names_too_large_is_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "MAX_BODY", 10)
+    assert _send(pair, "/admin/names", b"name\nPerrin Quarrywick", "POST", content_type="text/csv")[0] == 413

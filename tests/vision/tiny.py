@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from guardrail.detector import ModelSession
 from guardrail.errors import ModelMissingError
-from guardrail.signals import FaceGallery, FingerprintList
+from guardrail.signals import FaceGallery, FingerprintList, NameList
 
 
 def constant_net(name: str, shape: list[int], answers: list[NDArray[np.float32]]) -> bytes:
@@ -79,6 +79,9 @@ class Listed:
 
     def fingerprints(self) -> FingerprintList:
         return self._fingerprints
+
+    def names(self) -> NameList:
+        return NameList()
 
 
 def nudity_models(open_nsfw: float, nsfw: float, nsfl: float = 0.03) -> TinyModels:
