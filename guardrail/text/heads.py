@@ -14,7 +14,7 @@ from guardrail.detector import DetectorContext, Example, ModelProvider
 from guardrail.errors import DetectionError
 from guardrail.signals import Coverage, Detection, Evidence, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
-from guardrail.text.encoders import MINILM, WordPieces, batched, padded
+from guardrail.text.encoders import MINILM, Windows, WordPieces, batched, padded
 from guardrail.text.language import tongues
 from guardrail.text.memory import Remembered, remembered
 from guardrail.text.mentions import mention
@@ -39,7 +39,7 @@ _FLOOR = 0.0005
 _WORTH_A_SECOND_LOOK = 0.3
 _PERSON = 0.5
 _UNREAD = -30.0
-_SEXUAL = HEADS.index("sexual")
+_SEXUAL, _INJECTION = HEADS.index("sexual"), HEADS.index("injection")
 _GARBLED, _WORDY = 5.0, 0.85
 _LOCK = threading.Lock()
 
@@ -98,6 +98,14 @@ class LearnedHeads:
         if not part.strip():
             return Reading(np.full(len(HEADS), _UNREAD, np.float32), whole=not text.strip())
         windows, offsets, cut = self._pieces.windows_with_offsets(part)
+        alone = self._pieces.alone(part, mixed=part != text)
+        found, tokens = self._run([*windows, *alone])
+        # Instructions to a machine end in a full stop as often as not: the extra windows say nothing of them.
+        found[len(windows) :, _INJECTION] = _UNREAD
+        return Reading(found.max(axis=0), _people(part, offsets, tokens[: len(windows)]), cut, part == text)
+
+    def _run(self, windows: Windows) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """(windows, heads) logits, and those of each window's tokens."""
         rows, tokens = [], []
         for batch in batched(windows):
             ids, mask = padded(batch)
@@ -107,7 +115,7 @@ class LearnedHeads:
         found = np.concatenate(rows)
         if found.shape[1] != len(HEADS) or not np.isfinite(found).all():
             raise DetectionError(f"model {MODEL!r} gave numbers that are not finite or of the wrong shape")
-        return Reading(found.max(axis=0), _people(part, offsets, tokens), cut, part == text)
+        return found, tokens
 
 
 _SHARED: WeakKeyDictionary[ModelProvider, LearnedHeads] = WeakKeyDictionary()

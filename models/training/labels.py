@@ -117,6 +117,11 @@ def _disguised(rows: list[Taught], rng: random.Random) -> Iterator[Taught]:
     short = [item.text for item in harmless if len(item.text) < LONG and item.heads.get("minor") == 0]
     for _ in range(CHAINS):
         yield Taught(skeleton(clean(chained(rng.sample(short, rng.randint(4, 12)), rng))), CLEAN | {"minor": 0})
+    asked = [item for item in rows if len(item.text) < LONG and any(item.heads.get(head) for head in BROAD)]
+    for item in rng.sample(asked, CHAINS):
+        among = rng.sample(short, rng.randint(1, 8))
+        among.insert(rng.randint(0, len(among)), item.text)
+        yield _copy(item, chained(among, rng))
     for text in rng.sample(short, CHAINS):
         yield Taught(skeleton(clean(codecs.encode(text, "rot13") if rng.random() < 0.5 else text[::-1])), CLEAN)
 

