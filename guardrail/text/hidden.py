@@ -25,8 +25,6 @@ _ACCENTED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
 _SENTENCE_END = re.compile(r"[.!?;\n](?=\s)")
 _MAX_FOUND = 32
 _MIN_MIXED = 2
-_MIN_FOREIGN = re.compile(r"(?<![^\W\d_])[^\W\d_]*[^\x00-\x7f\W\d_][^\W\d_]*")
-_ACCENTED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
 
 
 @dataclass(frozen=True, slots=True)
