@@ -85,7 +85,7 @@ def try_concept(policy: str, concept: str, prompts: Path, at: float, as_json: bo
     if as_json:
         data = [{"line": item.line, "score": round(item.score, 4)} for item in found]
         click.echo(
-            json.dumps({"concept": concept, "at": at, "prompts": len(found), "caught": len(caught), "all": data})
+            json.dumps({"concept": concept, "at": at, "prompts": len(found), "caught": len(caught), "scores": data})
         )
         return
     for item in caught:

@@ -40,7 +40,7 @@ _WORTH_A_SECOND_LOOK = 0.3
 _PERSON = 0.5
 _UNREAD = -30.0
 _SEXUAL, _INJECTION = HEADS.index("sexual"), HEADS.index("injection")
-_GARBLED, _WORDY = 5.0, 0.85
+_GARBLED, _WORDY, _FEW = 5.0, 0.85, 3
 _LOCK = threading.Lock()
 
 Span = tuple[int, int, float]
@@ -185,7 +185,12 @@ class HeadsDetector:
 
 
 def _garbled(text: str) -> float:
-    """What is added to a logit for words that are no English: optimised prompts are made of little else."""
+    """What is added to a logit for words that are no English: optimised prompts are made of little else.
+
+    A rare word or two by themselves are none.
+    """
+    if text.count(" ") < _FEW:
+        return 0.0
     return _GARBLED * max(0.0, _WORDY - share_of_english(text))
 
 

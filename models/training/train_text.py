@@ -214,7 +214,10 @@ def calibrate(path: Path, held: list[Taught], tokenizer: Tokenizer, alarms: floa
         machine = name == "injection"
         clean = [index for index in range(len(held)) if machine or index in harmless]
         clean = [index for index in clean if target[index, position] == 0]
-        cut = float(np.quantile(logits[clean, position], 1 - (MACHINE_ALARMS if machine else alarms)))
+        if not clean:
+            continue
+        share = MACHINE_ALARMS if machine else alarms
+        cut = float(np.quantile(logits[clean, position], 1 - share))
         cut = max(cut, LEAST) if name in FINER else cut
         positive = logits[target[:, position] == 1, position] - cut
         slope = fitted(positive, logits[clean, position] - cut)
@@ -293,7 +296,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=float, default=1.5)
     parser.add_argument(
-        "--alarms", type=float, default=0.0025, help="share of harmless held-out rows above the even point"
+        "--alarms", type=float, default=0.0035, help="share of harmless held-out rows above the even point"
     )
     arguments = parser.parse_args()
     torch.manual_seed(7)
