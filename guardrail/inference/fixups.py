@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import json
-import re
-import zipfile
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import onnx
 
 from guardrail.errors import ModelIntegrityError
-
-_JSON_RUN = re.compile(rb"\{[\x20-\x7e]{100000,}")
 
 
 def sface_inputs(data: bytes) -> bytes:
@@ -42,37 +35,16 @@ def yunet_scales(data: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
-def jailguard_mlp(data: bytes) -> bytes:
-    """Read the JSON weights out of the compiled library, as data, into an npz of float32 arrays."""
-    runs = sorted(_JSON_RUN.finditer(data), key=lambda item: item.end() - item.start(), reverse=True)
-    for run in runs:
-        try:
-            found, _ = json.JSONDecoder().raw_decode(run.group().decode("ascii"))
-        except ValueError:
-            continue
-        arrays = {
-            name: np.asarray(value, dtype=np.float32)
-            for name, value in sorted(found.items())
-            if isinstance(value, list) and name[:2] in ("w_", "b_")
-        }
-        if arrays:
-            return _npz(arrays)
-    raise ModelIntegrityError("the library holds no readable weights")
+def ppocr_characters(data: bytes) -> bytes:
+    """The characters that a recognition network of PP-OCR tells apart, one a line, out of its metadata."""
+    found = {item.key: item.value for item in onnx.load_from_string(data).metadata_props}
+    if not found.get("character"):
+        raise ModelIntegrityError("the network does not say which characters it reads")
+    return str(found["character"]).encode()
 
 
 FIXUPS: Mapping[str, Callable[[bytes], bytes]] = {
     "sface-inputs": sface_inputs,
     "yunet-scales": yunet_scales,
-    "jailguard-mlp": jailguard_mlp,
+    "ppocr-characters": ppocr_characters,
 }
-
-
-def _npz(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """An npz whose bytes depend on the arrays alone: fixed order, fixed time stamps, no compression."""
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.save(member, array, allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), member.getvalue())
-    return data.getvalue()

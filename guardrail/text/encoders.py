@@ -1,4 +1,4 @@
-"""Token windows and the networks that read them."""
+"""Tokens of English text in windows, as the networks of this room read them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from guardrail.detector import ModelProvider
-from guardrail.errors import DetectionError, ModelIntegrityError
+from guardrail.errors import ModelIntegrityError
 
-TOKENIZER = ("minilm-l6-int8", "tokenizer.json")
-MINILM = "minilm-l6-int8"
+PIECES = "english-wordpieces"
+TOKENIZER = (PIECES, "tokenizer.json")
 WINDOW = 48
 STRIDE = 40
 MAX_WINDOWS = 256
@@ -45,17 +45,18 @@ class WordPieces:
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
-    def windows(self, text: str, size: int = WINDOW) -> tuple[Windows, bool]:
+    def windows(self, text: str, size: int = WINDOW, stride: int = STRIDE) -> tuple[Windows, bool]:
         """Token ids in windows of at most `size`, and whether the text was longer than all windows together."""
-        found, _, cut = self.windows_with_offsets(text, size)
+        found, _, cut = self.windows_with_offsets(text, size, stride)
         return found, cut
 
-    def windows_with_offsets(self, text: str, size: int = WINDOW) -> tuple[Windows, list[Offsets], bool]:
+    def windows_with_offsets(
+        self, text: str, size: int = WINDOW, stride: int = STRIDE
+    ) -> tuple[Windows, list[Offsets], bool]:
         """`windows`, with (start, end) in the text of every token between the first and the last of a window."""
         encoded = self._tokenizer.encode(text, add_special_tokens=False)
         ids, offsets = encoded.ids, encoded.offsets
-        inner = size - 2
-        step = STRIDE - 2 if size == WINDOW else inner
+        inner, step = size - 2, stride - 2
         starts = range(0, max(1, len(ids) - (inner - step)), step)
         kept = starts[:MAX_WINDOWS]
         found = [[_CLS, *ids[start : start + inner], _SEP] for start in kept]
@@ -132,29 +133,3 @@ def padded(windows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray
 def batched(windows: Windows) -> list[Windows]:
     """Windows in batches that a CPU runs well."""
     return [windows[at : at + _BATCH] for at in range(0, len(windows), _BATCH)]
-
-
-class MiniLm:
-    """all-MiniLM-L6-v2: mean pooling, unit length, 384 numbers a window."""
-
-    def __init__(self, models: ModelProvider) -> None:
-        self._session = models.session(MINILM)
-
-    def embed(self, windows: Windows) -> NDArray[np.float32]:
-        """(windows, 384), unit length.
-
-        Raises:
-            DetectionError: the network failed or gave something that is not finite.
-        """
-        rows = []
-        for part in batched(windows):
-            ids, mask = padded(part)
-            inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-            states = self._session.run(inputs)[0]
-            shown = mask[:, :, None].astype(np.float32)
-            mean = (states * shown).sum(1) / shown.sum(1)
-            rows.append(mean / np.linalg.norm(mean, axis=1, keepdims=True))
-        found = np.concatenate(rows).astype(np.float32)
-        if not np.isfinite(found).all():
-            raise DetectionError(f"model {MINILM!r} gave numbers that are not finite")
-        return found

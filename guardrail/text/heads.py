@@ -14,7 +14,7 @@ from guardrail.detector import DetectorContext, Example, ModelProvider
 from guardrail.errors import DetectionError
 from guardrail.signals import Coverage, Detection, Evidence, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
-from guardrail.text.encoders import MINILM, Windows, WordPieces, batched, padded
+from guardrail.text.encoders import PIECES, Windows, WordPieces, batched, padded
 from guardrail.text.language import tongues
 from guardrail.text.memory import Remembered, remembered
 from guardrail.text.mentions import mention
@@ -128,7 +128,7 @@ class HeadsDetector:
     stages = frozenset({Stage.PROMPT})
     emits = frozenset(SIGNALS.values())
     cost_ms = 6.0
-    models = (MODEL, MINILM)
+    models = (MODEL, PIECES)
 
     def __init__(self, context: DetectorContext) -> None:
         self.detections: Remembered[Detection] = Remembered()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from guardrail.detector import DetectorContext, Example
 from guardrail.signals import Coverage, Detection, Evidence, Signal, Subject
 from guardrail.taxonomy import Stage
-from guardrail.text.encoders import MINILM
+from guardrail.text.encoders import PIECES
 from guardrail.text.heads import MODEL, LearnedHeads, Span
 from guardrail.text.language import tongues
 from guardrail.text.lists import given_names
@@ -33,7 +33,7 @@ class NamesDetector:
     stages = frozenset({Stage.PROMPT})
     emits = frozenset({"person.private"})
     cost_ms = 6.1
-    models = (MODEL, MINILM)
+    models = (MODEL, PIECES)
 
     def __init__(self, context: DetectorContext) -> None:
         self.detections: Remembered[Detection] = Remembered()

