@@ -103,9 +103,9 @@ class Judging:
         signals, faults = tuple(self.signals), tuple(self.faults)
         decision = self._decide(signals, coverage)
         action, reasons = decision.action, decision.reasons + faults
-        if action is Action.TRANSFORM:
+        if action is Action.TRANSFORM and self.stage is not Stage.INPUT:
             reasons += (
-                Reason("guard-transform", self.policy.on_error, "no transformation is available", mode="fault"),
+                Reason("guard-transform", self.policy.on_error, "only uploads can be transformed", mode="fault"),
             )
         action = max((action, *(reason.action for reason in reasons if reason.mode == "fault")), key=_severity)
         self.timings["total"] = (time.perf_counter() - self.started) * 1000
@@ -138,6 +138,7 @@ class Judging:
             self._failed(detector, error)
             return
         self.signals.extend(found.signals)
+        subject.found.extend(found.texts)
         self.coverage.append(found.coverage)
         for model in detector.models:
             if model not in self.used_models:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import io
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from guardrail.errors import BlockedError, ConfigurationError, InputError
 from guardrail.signals import GenerationRequest, Picture, Prompt, Role
-from guardrail.verdict import Verdict
+from guardrail.verdict import Action, Verdict
 
 if TYPE_CHECKING:
     from guardrail.guard import Guard
@@ -37,6 +38,9 @@ def judged_call(
     prior = [_released(guard.check_prompt_sync(request))]
     if request.uploads:
         prior.append(_released(guard.check_inputs_sync(request, prior)))
+        if prior[-1].action is Action.TRANSFORM:
+            request = guard.transformed(request)
+            args, kwargs = _carrying(request, shape, function, args, kwargs)
     result = function(*args, **kwargs)
     for verdict in guard.check_outputs_sync(request, _outputs(result), prior):
         _released(verdict)
@@ -55,6 +59,9 @@ async def judged_call_async(
     prior = [_released(await guard.check_prompt(request))]
     if request.uploads:
         prior.append(_released(await guard.check_inputs(request, prior)))
+        if prior[-1].action is Action.TRANSFORM:
+            request = await asyncio.to_thread(guard.transformed, request)
+            args, kwargs = _carrying(request, shape, function, args, kwargs)
     result = await function(*args, **kwargs)
     for verdict in await guard.check_outputs(request, _outputs(result), prior):
         _released(verdict)
@@ -91,6 +98,38 @@ def _request(
         for encoded in _outputs(found.get(name))
     ]
     return GenerationRequest(tuple(prompts), tuple(uploads), "edit" if uploads else "generate")
+
+
+def _carrying(
+    request: GenerationRequest,
+    shape: Shape,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The call's arguments with the pictures of `request` in place of its own, in the form they were passed in."""
+    bound = inspect.signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    others = iter(item.data for item in request.uploads)
+    further = next((name for name, item in bound.signature.parameters.items() if item.kind is item.VAR_KEYWORD), "")
+    for name in shape.pictures:
+        if name in bound.arguments:
+            bound.arguments[name] = _replaced(bound.arguments[name], others)
+        elif name in bound.arguments.get(further, {}):
+            bound.arguments[further][name] = _replaced(bound.arguments[further][name], others)
+    return bound.args, bound.kwargs
+
+
+def _replaced(value: Any, others: Iterator[bytes]) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, bytes | bytearray | memoryview):
+        return next(others)
+    if isinstance(value, Image.Image):
+        picture = Image.open(io.BytesIO(next(others)))
+        picture.load()
+        return picture if picture.mode == value.mode else picture.convert(value.mode)
+    return [_replaced(item, others) for item in value]
 
 
 def _texts(value: Any) -> list[str]:

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
@@ -30,6 +31,7 @@ from guardrail.taxonomy import Stage
 from guardrail.text.concepts import ConceptsDetector
 from guardrail.verdict import Verdict
 from guardrail.vision.decode import decode
+from guardrail.vision.resample import resampled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -138,6 +140,21 @@ class Guard:
             PictureError: more pictures than the limit.
         """
         return await self._settled(self._on_inputs(request, prior))
+
+    def transformed(self, request: GenerationRequest) -> GenerationRequest:
+        """The request with the guard's own copies of its pictures, for when a verdict on them says `transform`.
+
+        Copies are reduced by area to the size that the protected model works at and encoded anew, without metadata or
+        further frames: what only shows when a picture is scaled is not in them. Where nothing scales them again, hand
+        them to the generator as they are. Takes tens of milliseconds a picture; call it from a worker thread.
+
+        Raises:
+            PictureError: a picture cannot be decoded.
+        """
+        decoded = [decode(item, self.settings.limits) for item in request.uploads]
+        copies = resampled(decoded, self.settings)
+        uploads = tuple(replace(item, data=data) for item, data in zip(request.uploads, copies, strict=True))
+        return replace(request, uploads=uploads)
 
     async def check_outputs(
         self, request: GenerationRequest, pictures: Sequence[bytes | Picture], prior: Sequence[Verdict] = ()

@@ -50,6 +50,40 @@ class Deadlines(BaseModel):
     output: float = Field(30.0, gt=0)
 
 
+Kernel = Literal[
+    "pil-nearest",
+    "pil-bilinear",
+    "pil-bicubic",
+    "pil-lanczos",
+    "pil-box",
+    "pil-hamming",
+    "cv2-nearest",
+    "cv2-linear",
+    "cv2-cubic",
+    "cv2-lanczos4",
+    "cv2-area",
+]
+
+
+class Preprocessing(BaseModel):
+    """How a protected model scales what it is given: the guard reads every upload as that model will."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kernel: Kernel = Field(description="library and kernel")
+    size: int = Field(ge=16, le=4096, description="pixels of the side that `fit` speaks of")
+    fit: Literal["exact", "short", "long"] = Field(
+        "exact", description="exact: both sides; short, long: that side, and the other in proportion"
+    )
+
+    def scaled(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height that a picture gets."""
+        if self.fit == "exact":
+            return self.size, self.size
+        share = self.size / (min if self.fit == "short" else max)(width, height)
+        return max(1, round(width * share)), max(1, round(height * share))
+
+
 class Server(BaseModel):
     """The sidecar."""
 
@@ -91,6 +125,15 @@ class Settings(BaseSettings):
     record: bool = Field(True, description="write decisions to the data folder")
     thorough: bool = Field(
         False, description="run every detector even when the verdict is settled: whole scores, for replay; costs time"
+    )
+    preprocessing: tuple[Preprocessing, ...] = Field(
+        (), max_length=4, description="how the protected models scale their input; each such view is always read"
+    )
+    resample_side: int = Field(
+        1024,
+        ge=64,
+        le=4096,
+        description="longest side of what the `transform` action hands on when no preprocessing is set",
     )
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()

@@ -155,12 +155,36 @@ class Coverage:
         }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundText:
+    """Text that one detector read in a picture, for the detectors that judge texts. Content: it is never recorded.
+
+    Attributes:
+        signal: the signal to raise when the text instructs the machine.
+        text: what it says, a line a line.
+        evidence: where it was found.
+        concealed: whether a person who looks at the picture would not see it.
+    """
+
+    signal: str
+    text: str
+    evidence: Evidence
+    concealed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """What one detector returns for one subject: signals, and what it did and did not look at."""
+    """What one detector returns for one subject.
+
+    Attributes:
+        signals: what it found.
+        coverage: what it did and did not look at.
+        texts: what it read, for detectors that run later.
+    """
 
     signals: tuple[Signal, ...] = ()
     coverage: Coverage = field(default_factory=Coverage)
+    texts: tuple[FoundText, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +293,7 @@ class Subject:
         prompt: set at stage `prompt`.
         picture: set at stages `input` and `output`.
         prior: signals of earlier stages and cheaper detectors.
+        found: texts that cheaper detectors read in the picture.
         memo: scratch space that lives with this subject, so that detectors of one room share work; keys start with
             the room's name.
     """
@@ -278,6 +303,7 @@ class Subject:
     prompt: Prompt | None = None
     picture: DecodedPicture | None = None
     prior: tuple[Signal, ...] = ()
+    found: list[FoundText] = field(default_factory=list)
     memo: dict[str, Any] = field(default_factory=dict)
 
 

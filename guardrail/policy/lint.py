@@ -14,6 +14,7 @@ from guardrail.policy.policy import Policy, Rule
 from guardrail.policy.source import locate
 from guardrail.signals import GenerationRequest
 from guardrail.taxonomy import Stage
+from guardrail.verdict import Action
 
 _PARAM = re.compile(r"request\s*\.\s*params\s*(?:\[\s*(['\"])(\w+)\1\s*\]|\.\s*(\w+))")
 
@@ -72,6 +73,8 @@ def _remarks(policy: Policy, file: str) -> Iterator[Finding]:
 
 
 def _about_rule(rule: Rule) -> Iterator[str]:
+    if rule.action is Action.TRANSFORM and rule.stages != {Stage.INPUT}:
+        yield f"rule {rule.id!r} transforms at a stage without uploads, where the verdict closes: use stage input"
     source = rule.condition.source if rule.condition else ""
     for _, quoted, selected in _PARAM.findall(source):
         name = quoted or selected

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import orjson
@@ -19,7 +20,7 @@ from guardrail.sidecar.metrics import Metrics
 from guardrail.sidecar.upstream import UpstreamAnswer
 from guardrail.sidecar.wire import Note, Reply
 from guardrail.signals import GenerationRequest, Picture, Prompt
-from guardrail.verdict import Verdict
+from guardrail.verdict import Action, Verdict
 
 _MAX_ERROR_BYTES = 64 * 1024
 _UNREADABLE = "unreadable-picture"
@@ -34,12 +35,25 @@ class Job:
         request: what is judged.
         path: where it goes at the generator.
         body, content_type: what goes there.
+        carrying: makes body and content type for other bytes in place of the uploads, in their order.
     """
 
     request: GenerationRequest
     path: str
     body: bytes
     content_type: str
+    carrying: Callable[[Sequence[bytes]], tuple[bytes, str]] | None = None
+
+    def with_uploads(self, request: GenerationRequest) -> Job:
+        """This job for the generator with the uploads of another request.
+
+        Raises:
+            ReleaseError: the dialect cannot put other uploads into its body.
+        """
+        if self.carrying is None:
+            raise ReleaseError("the pictures of this request cannot be transformed")
+        body, content_type = self.carrying([item.data for item in request.uploads])
+        return replace(self, request=request, body=body, content_type=content_type)
 
 
 class Generator(Protocol):
@@ -101,6 +115,11 @@ class Flow:
             prior.append(self._seen(await self.guard.check_inputs(job.request, prior)))
         if not all(verdict.released for verdict in prior):
             return kept_before(prior[-1])
+        if any(verdict.action is Action.TRANSFORM for verdict in prior):
+            try:
+                job = job.with_uploads(await asyncio.to_thread(self.guard.transformed, job.request))
+            except Exception as error:
+                return replies.guard_failed(error, billed=False)
         started = time.perf_counter()
         answer = await self._upstream.post(job.path, job.body, job.content_type, headers)
         waited = time.perf_counter() - started

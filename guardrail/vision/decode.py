@@ -19,9 +19,11 @@ from guardrail.settings import Limits
 from guardrail.signals import DecodedPicture, Frame, Picture
 from guardrail.vision.colour import Renderer
 from guardrail.vision.containers import avif, gif, jpeg, png, webp
+from guardrail.vision.containers.embedded import archived, pictures
 from guardrail.vision.containers.exif import read_exif
 from guardrail.vision.containers.header import Header, refuse
 from guardrail.vision.containers.sniff import sniff
+from guardrail.vision.containers.texts import Texts
 from guardrail.vision.pixels import Seen, orient, see
 
 SCANNERS: Mapping[str, Callable[[bytes, int], Header]] = MappingProxyType(
@@ -76,8 +78,34 @@ def decode(picture: Picture, limits: Limits) -> DecodedPicture:
             frames.append(Frame(len(frames), orient(shown, orientation)))
     if renderer.fault:
         header.texts.note("picture.colour", renderer.fault)
+    _add_embedded(picture, header.texts, frames, limits)
     height, width = frames[0].rgb.shape[:2]
     return DecodedPicture(picture, kind, width, height, tuple(frames), alpha, header.texts.items, header.texts.notes)
+
+
+def _add_embedded(picture: Picture, texts: Texts, frames: list[Frame], limits: Limits) -> None:
+    """Pictures inside the file that are no part of the picture, as further frames; files in those are left alone."""
+    for where, block in texts.blocks:
+        for data in (*pictures(block), *archived(block, where, texts)):
+            room = limits.max_frames - len(frames)
+            spent = sum(frame.rgb.shape[0] * frame.rgb.shape[1] for frame in frames)
+            if room <= 0 or spent >= limits.max_total_pixels:
+                texts.note(f"picture.{where}", "further pictures inside the file were not looked at")
+                return
+            rest = limits.model_copy(update={"max_frames": room, "max_total_pixels": limits.max_total_pixels - spent})
+            try:
+                kind = sniff(data)
+                header = SCANNERS[kind](data, rest.max_frames)
+                _check(header, rest)
+                shown = list(_frames(header))
+            except PictureError as error:
+                texts.note(
+                    f"picture.{where}", f"something that begins like a picture cannot be decoded ({error.reason})"
+                )
+                continue
+            frames += [Frame(len(frames) + index, seen.rgb, seen.beneath) for index, seen in enumerate(shown)]
+            for item in header.texts.items:
+                texts.add(f"{where}:{item.where}", item.text)
 
 
 def _check(header: Header, limits: Limits) -> None:

@@ -43,7 +43,7 @@ def read_exif(block: bytes, texts: Texts) -> int:
         if tag == _ORIENTATION and kind == _SHORT:
             orientation = _number(value[:2], order == "little")
         elif tag == _THUMBNAIL:
-            texts.note("picture.thumbnail", "the small picture inside the EXIF block was not looked at")
+            texts.blocks.append(("exif", block))
         elif kind in _TEXTUAL:
             strings.append(_string(tag, kind, value))
     texts.add("exif", "\n".join(string for string in strings if string))

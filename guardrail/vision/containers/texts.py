@@ -71,6 +71,8 @@ class Texts:
         self._items: list[EmbeddedText] = []
         self._notes: dict[Skip, None] = {}
         self._total = 0
+        self.blocks: list[tuple[str, bytes]] = []
+        """Where and what: blocks that may hold further files."""
 
     @property
     def items(self) -> tuple[EmbeddedText, ...]:
@@ -110,6 +112,11 @@ class Texts:
         if not data.strip(b"\x00"):
             return
         self.note("picture.trailing", f"{len(data)} bytes after the end of the picture are not part of it")
+        self.blocks.append(("trailing", data))
+        self.add_all("trailing", data)
+
+    def add_all(self, where: str, data: bytes) -> None:
+        """Keep a block as a text when it is one, else the text in it."""
         head = data[:MAX_SCAN_BYTES]
         try:
             text = head.decode("utf-8")
@@ -117,6 +124,6 @@ class Texts:
             text = ""
         whole = text and sum(char.isprintable() or char.isspace() for char in text[:4096]) >= 0.95 * len(text[:4096])
         if whole:
-            self.add("trailing", text)
+            self.add(where, text)
         else:
-            self.add_block("trailing", data)
+            self.add_block(where, data)

@@ -50,10 +50,11 @@ def test_windows_and_wide_comments() -> None:
     assert texts.items[0].text.splitlines() == ["turn around", "bright eyes"]
 
 
-def test_a_thumbnail_is_noted() -> None:
+def test_a_block_with_a_thumbnail_is_kept_for_its_picture() -> None:
     texts = Texts()
-    read_exif(_block([(0x0201, 4, 1, b"\x08\x00\x00\x00")]), texts)
-    assert texts.notes[0].what == "picture.thumbnail"
+    block = _block([(0x0201, 4, 1, b"\x08\x00\x00\x00")])
+    read_exif(block, texts)
+    assert texts.blocks == [("exif", block)]
 
 
 def test_directories_that_point_at_each_other_end() -> None:

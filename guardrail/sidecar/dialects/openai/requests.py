@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
+import pybase64
 
 from guardrail.errors import ProtocolError
 from guardrail.settings import Limits
 from guardrail.sidecar.carried import carries_picture, holds_picture, walk
 from guardrail.sidecar.dialects.openai.pictures import decode_data_url
 from guardrail.sidecar.flow import Job
-from guardrail.sidecar.multipart import Part, read_parts, write_parts
+from guardrail.sidecar.multipart import Part, read_parts, sniffed_type, write_parts
 from guardrail.sidecar.strictjson import read_object
 from guardrail.sidecar.wire import Call, too_large
 from guardrail.signals import GenerationRequest, Picture, Prompt, Role
@@ -93,7 +96,7 @@ def _read_json(call: Call, limits: Limits, operation: str) -> Job:
     body = call.body
     if found.get("response_format") == "url":
         body = _rewritten(found)
-    return Job(request, call.path, body, "application/json")
+    return Job(request, call.path, body, "application/json", partial(_json_with, body))
 
 
 def _rewritten(found: dict[str, Any]) -> bytes:
@@ -102,6 +105,21 @@ def _rewritten(found: dict[str, Any]) -> bytes:
         return orjson.dumps({**found, "response_format": "b64_json"})
     except TypeError:
         raise ProtocolError("a number has more than 64 bits", code="invalid_json") from None
+
+
+def _json_with(body: bytes, uploads: Sequence[bytes]) -> tuple[bytes, str]:
+    """An edit with other pictures as data URLs."""
+    found = orjson.loads(body)
+    places = [*found.get("images", ()), *([found["mask"]] if found.get("mask") else [])]
+    for place, data in zip(places, uploads, strict=True):
+        place["image_url"] = f"data:{sniffed_type(data)};base64,{pybase64.b64encode(data).decode('ascii')}"
+    return orjson.dumps(found), "application/json"
+
+
+def _form_with(sent: Sequence[Part], uploads: Sequence[bytes]) -> tuple[bytes, str]:
+    """A form with other pictures in place of its own."""
+    others = iter(uploads)
+    return write_parts([replace(part, data=next(others)) if part.name in _PICTURES else part for part in sent])
 
 
 def _referenced(images: Any, mask: Any, limits: Limits) -> tuple[list[Picture], list[Any]]:
@@ -153,7 +171,7 @@ def _read_form(call: Call, limits: Limits, operation: str) -> Job:
     others = {name: value for name, value in texts.items() if name not in _TEXTS | _SCALARS}
     request = _request(operation, _typed(texts), others, uploads, limits)
     body, content_type = write_parts(sent)
-    return Job(request, call.path, body, content_type)
+    return Job(request, call.path, body, content_type, partial(_form_with, tuple(sent)))
 
 
 def _upload(part: Part, limits: Limits) -> Picture:

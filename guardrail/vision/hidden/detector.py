@@ -1,0 +1,237 @@
+"""`HiddenDetector`: reads what an upload says, shown or hidden, and hands the texts to the text room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from guardrail.detector import DetectorContext, Example
+from guardrail.signals import (
+    RGB,
+    Coverage,
+    DecodedPicture,
+    Detection,
+    Evidence,
+    FoundText,
+    Frame,
+    GenerationRequest,
+    Picture,
+    Signal,
+    Skip,
+    Subject,
+)
+from guardrail.taxonomy import Stage
+from guardrail.vision.hidden import bands, planes, scaling
+from guardrail.vision.hidden.codes import codes
+from guardrail.vision.hidden.noise import calm_views, noisy
+from guardrail.vision.ocr.lines import Line
+from guardrail.vision.ocr.reader import MODELS, Reader, Reading
+
+NAME = "vision.hidden"
+VISIBLE, SCALING, CONCEALED, CODE = (
+    "injection.visible_text",
+    "injection.scaling",
+    "injection.concealed",
+    "injection.code",
+)
+SIDE = 512
+"""Side in pixels that a picture is reduced to while lines of text are looked for."""
+FINE_SIDE = 1280
+"""The same for pictures full of small lines."""
+VIEW_SIDE = 736
+"""Side that views are enlarged to: their letters are often ten pixels high."""
+MAX_FRAMES = 8
+"""Frames read of one picture: those that differ most from the ones before come as they come."""
+NEW_LETTERS = 12
+"""Letters that a view shows and the picture does not, from which they count as new."""
+_FULL_OF_LINES = 4
+_NEW, _HIDDEN, _CODED = 0.3, 0.4, 0.2
+_SAME_FRAME = 3.0
+_FINE = 14.0
+_ALIKE = 0.6
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was read so far in one picture."""
+
+    texts: list[FoundText] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
+    inspected: list[str] = field(default_factory=list)
+    skipped: list[Skip] = field(default_factory=list)
+
+    def add(self, signal: str, text: str, evidence: Evidence, *, score: float = 0.0, concealed: bool = False) -> None:
+        if text.strip():
+            self.texts.append(FoundText(signal, text, evidence, concealed))
+            if score:
+                self.signals.append(Signal(signal, score, NAME, (evidence,)))
+
+
+class HiddenDetector:
+    """Reads a picture as it is shown, as it looks when it is scaled, and where nobody looks.
+
+    It says where text stands and raises low scores for text that is hidden; whether a text instructs the machine is for
+    `text.pictured` to judge.
+    """
+
+    name = NAME
+    stages = frozenset({Stage.INPUT})
+    emits = frozenset({VISIBLE, SCALING, CONCEALED, CODE})
+    cost_ms = 150.0
+    models = MODELS
+
+    def __init__(self, context: DetectorContext) -> None:
+        self._reader = Reader(context.models)
+        self._preprocessing = context.settings.preprocessing
+
+    def detect(self, subject: Subject) -> Detection:
+        """Texts of every frame and plane, and of the views that differ from the picture.
+
+        Raises:
+            DetectionError: a network failed.
+        """
+        picture = subject.picture
+        if picture is None:
+            return Detection(coverage=Coverage((f"{NAME}:pictures=0",)))
+        found = _Found()
+        where = picture.source.where
+        self._shown(picture.frames[0].rgb, where, found)
+        for frame in self._others(picture, found):
+            self._read_plain(frame.rgb, Evidence(where=where, frame=frame.index, view="frame"), found)
+        for plane in planes.planes(picture):
+            self._read_hidden(plane.rgb, Evidence(where=where, view=plane.name), found)
+        for text in planes.low_bit_texts(picture):
+            found.add(CONCEALED, text, Evidence(where=where, view="low-bits"), score=_HIDDEN, concealed=True)
+        coverage = Coverage(tuple(f"{NAME}:{item}" for item in found.inspected), tuple(dict.fromkeys(found.skipped)))
+        return Detection(tuple(_best(found.signals)), coverage, tuple(found.texts))
+
+    def examples(self) -> Sequence[Example]:
+        """Faint letters beneath transparency, and an empty wall."""
+        rgb = np.full((96, 480, 3), 210, np.uint8)
+        written = cv2.putText(rgb.copy(), "the quiet harbour", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (0, 0, 0), 3)
+        beneath = Frame(0, rgb, np.asarray(written, dtype=np.uint8))
+        return (
+            Example(_subject(beneath), {CONCEALED: 0.3}, {VISIBLE: 0.5}, "a line beneath transparency"),
+            Example(_subject(Frame(0, rgb)), {}, {CONCEALED: 0.1, SCALING: 0.1, CODE: 0.1}, "an empty wall"),
+        )
+
+    def _shown(self, rgb: RGB, where: str, found: _Found) -> None:
+        """The first frame: its lines, codes, and views."""
+        shown = self._lines(rgb, found)
+        found.add(VISIBLE, _text(shown), Evidence(where=where, view="plain"))
+        for code in codes(rgb):
+            found.add(CODE, code.text, Evidence(where=where, view=code.kind, box=code.box), score=_CODED)
+        self._views(rgb, shown, where, found)
+
+    def _views(self, rgb: RGB, shown: Sequence[Line], where: str, found: _Found) -> None:
+        """What the views of suspicious sizes show, and those of the operator's own models."""
+        height, width = rgb.shape[:2]
+        sparse = scaling.reading_order(scaling.suspects(rgb))
+        calm = calm_views(rgb) if noisy(rgb) else []
+        own = [scaling.View(way.scaled(width, height), way.kernel) for way in self._preprocessing]
+        for view in (*sparse, *calm, *own):
+            seen = scaling.reduced(rgb, view)
+            pictures = [seen]
+            if view in sparse:
+                pictures.append(scaling.changed(rgb, view))
+            elif view in calm:
+                pictures.append(bands.evened(seen))
+            evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
+            for picture in pictures:
+                read = self._reader.read(_enlarged(picture), VIEW_SIDE)
+                new = _new(read.lines, shown)
+                if sum(map(str.isalpha, _text(new))) >= NEW_LETTERS:
+                    found.add(SCALING, _text(new), evidence, score=_NEW, concealed=True)
+        found.inspected.append(f"views={len(sparse) + len(calm) + len(own)}")
+
+    def _lines(self, rgb: RGB, found: _Found) -> list[Line]:
+        """Lines of a picture that is looked at: found by the network, and tiny or faint ones by their bands."""
+        boxes = bands.lines(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
+        side = FINE_SIDE if len(boxes) >= _FULL_OF_LINES and max(rgb.shape[:2]) > SIDE else SIDE
+        read = self._reader.read(rgb, side)
+        self._note(read, found)
+        known = [line.box for line in read.lines]
+        rest = [box for box in boxes if not any(bands.same(box, other) for other in known)]
+        fine = [box for box in rest if box.size[1] < _FINE]
+        faint = [box for box in rest if box.size[1] >= _FINE]
+        lines = list(read.lines) + list(self._reader.read_boxes(rgb, fine).lines)
+        if faint:
+            lines += self._reader.read_boxes(bands.evened(rgb), faint).lines
+        found.inspected.append(f"lines={len(lines)}")
+        return lines
+
+    def _read_plain(self, rgb: RGB, evidence: Evidence, found: _Found) -> None:
+        read = self._reader.read(rgb, SIDE)
+        self._note(read, found)
+        found.add(VISIBLE, read.text, evidence)
+
+    def _read_hidden(self, rgb: RGB, evidence: Evidence, found: _Found) -> None:
+        read = self._reader.read(rgb, SIDE)
+        self._note(read, found)
+        if sum(map(str.isalpha, read.text)) >= NEW_LETTERS:
+            found.add(CONCEALED, read.text, evidence, score=_HIDDEN, concealed=True)
+        for code in codes(rgb):
+            found.add(CODE, code.text, evidence, score=_CODED, concealed=True)
+
+    def _note(self, read: Reading, found: _Found) -> None:
+        if read.skipped:
+            found.skipped.append(Skip(NAME, "more lines of text than are read of one picture"))
+
+    def _others(self, picture: DecodedPicture, found: _Found) -> Iterator[Frame]:
+        """Frames after the first that differ from those read before them."""
+        read = [_thumb(picture.frames[0].rgb)]
+        for frame in picture.frames[1:]:
+            small = _thumb(frame.rgb)
+            if any(float(np.abs(small - other).max()) < _SAME_FRAME for other in read):
+                continue
+            if len(read) > MAX_FRAMES:
+                found.skipped.append(Skip(NAME, f"only {MAX_FRAMES} frames that differ were read"))
+                return
+            read.append(small)
+            yield frame
+        found.inspected.append(f"frames={len(read)}")
+
+
+def _enlarged(rgb: RGB) -> RGB:
+    share = VIEW_SIDE / max(rgb.shape[:2])
+    if share <= 1:
+        return rgb
+    return np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def _thumb(rgb: RGB) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """(96, 96) grey: fine enough that a line of text changes it."""
+    small = cv2.resize(rgb, (96, 96), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), dtype=np.float32)
+
+
+def _text(lines: Sequence[Line]) -> str:
+    return "\n".join(line.text for line in lines)
+
+
+def _new(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
+    """Lines of a view that the picture does not show: most of their letter pairs stand nowhere in it."""
+    known = _pairs(_text(shown))
+    return [line for line in lines if len((pairs := _pairs(line.text)) & known) < _ALIKE * max(1, len(pairs))]
+
+
+def _pairs(text: str) -> set[str]:
+    letters = "".join(filter(str.isalnum, text.lower()))
+    return {letters[at : at + 3] for at in range(len(letters) - 2)}
+
+
+def _best(signals: Sequence[Signal]) -> list[Signal]:
+    best: dict[str, Signal] = {}
+    for item in signals:
+        if item.name not in best or item.score > best[item.name].score:
+            best[item.name] = item
+    return list(best.values())
+
+
+def _subject(frame: Frame) -> Subject:
+    height, width = frame.rgb.shape[:2]
+    picture = DecodedPicture(Picture(b""), "jpeg", width, height, (frame,))
+    return Subject(Stage.INPUT, GenerationRequest(), picture=picture)

@@ -1,0 +1,171 @@
+"""QR codes laid thinly over a picture: read by the jumps at the edges of their modules, not by light and dark.
+
+A code blended over a photograph is neither lighter nor darker than its surroundings, but across the edge between two
+modules the photograph goes on smoothly and the code does not. Each edge votes on whether its two modules differ; belief
+propagation over the grid (J. Pearl, 1988), held by the finder and timing patterns that every code has, joins the votes.
+The cleaned code is then read by zxing-cpp like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import zxingcpp
+from numpy.typing import NDArray
+
+from guardrail.signals import RGB
+from guardrail.vision.hidden.residual import Grey
+
+Field = NDArray[np.float64]
+MODULES = (3, 4, 5, 6, 8)
+"""Pixels of a module that are looked for."""
+MAX_SIDE = 640
+"""Larger pictures are reduced to this side first."""
+_VERSIONS = range(21, 58, 4)
+_FINDER, _SURE = 7, 0.42
+_PEAKS, _MAX_TRIES = 6, 6
+_STEP, _ROUNDS = 4, 40
+_CLIP = 12.0
+_CERTAIN = 30.0
+_LEAST_JUMP = 4.0
+
+
+def faint_codes(rgb: RGB) -> list[str]:
+    """Texts of faint upright QR codes."""
+    share = min(1.0, MAX_SIDE / max(rgb.shape[:2]))
+    if share < 1:
+        rgb = np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    found: dict[str, None] = {}
+    for tried, (left, top, count, side) in enumerate(_places(grey)):
+        if tried == _MAX_TRIES:
+            break
+        text = _read(rgb[top : top + side, left : left + side], count)
+        if text:
+            found[text] = None
+    return list(found)
+
+
+def _places(grey: Grey) -> Iterator[tuple[int, int, int, int]]:
+    """Left, top, modules and side in pixels of what has two finder patterns where a code has them."""
+    for module in MODULES:
+        around = min(255, 5 * module | 1)
+        flat = np.clip(grey.astype(np.float32) - cv2.blur(grey, (around, around)), -_CLIP, _CLIP)
+        pattern = cv2.resize(_finder(), None, fx=module, fy=module, interpolation=cv2.INTER_NEAREST)
+        if min(grey.shape) < min(_VERSIONS) * module:
+            continue
+        peaks = _peaks(cv2.matchTemplate(flat, pattern, cv2.TM_CCOEFF_NORMED), module)
+        for first, left, top in peaks:
+            for second, right, bottom in peaks:
+                if max(first, second) < _SURE:
+                    continue
+                # two on one row, one below the other, or at the ends of the diagonal that has none at its other end
+                spans = {(left, top, right - left)} if abs(bottom - top) <= 1 < right - left else set()
+                if abs(right - left) <= 1 < bottom - top:
+                    spans.add((left, top, bottom - top))
+                if right > left and abs((right - left) - (top - bottom)) <= 1:
+                    spans.add((left, bottom, right - left))
+                for x, y, span in spans:
+                    count = round(span / module) + _FINDER
+                    side = count * module
+                    if count in _VERSIONS and y + side <= grey.shape[0] and x + side <= grey.shape[1]:
+                        yield x, y, count, side
+
+
+def _finder() -> NDArray[np.float32]:
+    """A finder pattern and the light ring around it; 1 is light."""
+    found = np.ones((9, 9), np.float32)
+    found[1:8, 1:8] = -1
+    found[2:7, 2:7] = 1
+    found[3:6, 3:6] = -1
+    return found
+
+
+def _peaks(found: NDArray[np.float32], module: int) -> list[tuple[float, int, int]]:
+    """Score, left and top of the likeliest finder patterns."""
+    left = found.copy()
+    peaks = []
+    for _ in range(_PEAKS):
+        _, score, _, (x, y) = cv2.minMaxLoc(left)
+        peaks.append((float(score), x + module, y + module))
+        cv2.rectangle(left, (x - 3 * module, y - 3 * module), (x + 3 * module, y + 3 * module), -1.0, -1)
+    return peaks
+
+
+def _read(part: RGB, count: int) -> str:
+    side = count * _STEP
+    pixels = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA).astype(np.float64)
+    across, down = _jumps(pixels, count)
+    known = _known(count)
+    step_across, step_down = known[:, 1:] - known[:, :-1], known[1:] - known[:-1]
+    rising = [across[:, step_across == 1], -across[:, step_across == -1], down[:, step_down == 1]]
+    height = float(np.median(np.concatenate([item.ravel() for item in (*rising, -down[:, step_down == -1])])))
+    if height < _LEAST_JUMP:
+        return ""
+    still = np.concatenate([across[:, step_across == 0].ravel(), down[:, step_down == 0].ravel()])
+    spread = max(1.0, float(np.median(np.abs(still))))
+    light = _joined(_votes(across, height, spread), _votes(down, height, spread), known) > 0
+    clean = cv2.resize(light.astype(np.uint8) * 255, None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST)
+    clean = cv2.copyMakeBorder(clean, 36, 36, 36, 36, cv2.BORDER_CONSTANT, value=255)
+    return next((item.text for item in zxingcpp.read_barcodes(clean) if item.text), "")
+
+
+def _jumps(pixels: Field, count: int) -> tuple[Field, Field]:
+    """(samples, count, count - 1) and (samples, count - 1, count): steps at the edges, less the slope beside them."""
+    across, down = [], []
+    for channel in range(3):
+        block = pixels[..., channel].reshape(count, _STEP, count, _STEP)
+        first, second = block[:, :, :-1], block[:, :, 1:]
+        slope = (second[..., 1] - second[..., 0] + first[..., -1] - first[..., -2]) / 2
+        across.append(np.moveaxis(second[..., 0] - first[..., -1] - slope, 1, 0))
+        upper, lower = block[:-1], block[1:]
+        slope = (lower[:, 1] - lower[:, 0] + upper[:, -1] - upper[:, -2]) / 2
+        down.append(np.moveaxis(lower[:, 0] - upper[:, -1] - slope, 2, 0))
+    return np.concatenate(across), np.concatenate(down)
+
+
+def _known(count: int) -> Field:
+    """What every code of a size has: 0 dark, 1 light, NaN where it differs from code to code."""
+    found = np.full((count, count), np.nan)
+    finder = (_finder()[1:8, 1:8] > 0).astype(np.float64)
+    for top, left in ((0, 0), (0, count - 7), (count - 7, 0)):
+        found[max(0, top - 1) : top + 8, max(0, left - 1) : left + 8] = 1
+        found[top : top + 7, left : left + 7] = finder
+    timing = np.arange(8, count - 8)
+    found[6, timing] = found[timing, 6] = timing % 2
+    if 21 < count <= 41:
+        found[count - 9 : count - 4, count - 9 : count - 4] = finder[1:6, 1:6] * 0
+        found[count - 8 : count - 5, count - 8 : count - 5] = 1
+        found[count - 7, count - 7] = 0
+    return found
+
+
+def _votes(jumps: Field, height: float, spread: float) -> tuple[Field, Field, Field]:
+    """Log likelihoods, up to a constant, that two modules are alike, go from dark to light, or from light to dark."""
+
+    def likely(expected: float) -> Field:
+        return np.asarray(-0.35 * np.log1p(((jumps - expected) / spread) ** 2).sum(axis=0), dtype=np.float64)
+
+    return likely(0.0), likely(height), likely(-height)
+
+
+def _joined(across: tuple[Field, Field, Field], down: tuple[Field, Field, Field], known: Field) -> Field:
+    """(count, count) log odds of light by belief propagation on the grid."""
+    given = np.where(np.isnan(known), 0.0, np.where(known == 1, _CERTAIN, -_CERTAIN))
+    from_left, from_right, from_top, from_bottom = (np.zeros_like(given) for _ in range(4))
+
+    def sent(odds: Field, alike: Field, to_light: Field, to_dark: Field) -> Field:
+        return np.asarray(np.logaddexp(odds + alike, to_light) - np.logaddexp(odds + to_dark, alike))
+
+    for _ in range(_ROUNDS):
+        all_odds = given + from_left + from_right + from_top + from_bottom
+        left, right, top, bottom = (np.zeros_like(given) for _ in range(4))
+        left[:, 1:] = sent((all_odds - from_right)[:, :-1], *across)
+        right[:, :-1] = sent((all_odds - from_left)[:, 1:], across[0], across[2], across[1])
+        top[1:] = sent((all_odds - from_bottom)[:-1], *down)
+        bottom[:-1] = sent((all_odds - from_top)[1:], down[0], down[2], down[1])
+        from_left, from_right = (from_left + left) / 2, (from_right + right) / 2
+        from_top, from_bottom = (from_top + top) / 2, (from_bottom + bottom) / 2
+    return np.asarray(given + from_left + from_right + from_top + from_bottom, dtype=np.float64)

@@ -1,0 +1,171 @@
+"""What stands in a picture where no viewer shows it: alpha, twin colours of a palette, low bytes and low bits."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from guardrail.signals import RGB, DecodedPicture
+from guardrail.vision.containers import gif, png
+from guardrail.vision.containers.header import Header
+from guardrail.vision.hidden.residual import Grey
+
+TWINS = 2
+"""Largest difference of a channel between two colours that nobody tells apart."""
+MAX_BIT_PIXELS = 4_000_000
+"""Pixels whose low bits are searched for text."""
+_BLOCK = 8
+_WRITTEN = 0.2
+_BUSY, _FLAT_SPREAD = 0.3, 1.5
+_RUN = re.compile(rb"[A-Za-z][A-Za-z ,.:;!?'\"@/()\n-]{15,}")
+_MAX_RUNS, _DISTINCT = 8, 8
+_LEAST_SPREAD = 2.0
+_MANY, _FAR = 0.25, 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane:
+    """A picture out of values that viewers do not show; `name` says which."""
+
+    name: str
+    rgb: RGB
+
+
+def planes(picture: DecodedPicture) -> Iterator[Plane]:
+    """Planes of the first frame that are not empty, noise, or what the picture shows anyway."""
+    first = picture.frames[0]
+    if first.beneath is not None:
+        yield Plane("beneath", first.beneath)
+    if picture.alpha is not None and float(picture.alpha.std()) > _LEAST_SPREAD:
+        yield _grey("alpha", picture.alpha)
+    data = picture.source.data
+    if picture.format == "png" and data[25:26] == b"\x03":
+        yield from _twins(png.scan(data, len(picture.frames) + 1))
+    elif picture.format == "gif":
+        yield from _twins(gif.scan(data, len(picture.frames) + 1))
+    elif picture.format == "png" and data[24:25] == b"\x10":
+        yield from _low_bytes(png.scan(data, len(picture.frames) + 1))
+    if picture.format != "jpeg":
+        yield from _low_bits(first.rgb)
+
+
+def low_bit_texts(picture: DecodedPicture) -> list[str]:
+    """Runs of at least 16 letters and common signs that the lowest bits spell: all channels in turn, or one of them."""
+    if picture.format == "jpeg":
+        return []
+    rgb = picture.frames[0].rgb
+    rows = max(1, MAX_BIT_PIXELS // max(1, rgb.shape[1]))
+    bits = rgb[:rows] & np.uint8(1)
+    orders = [bits.reshape(-1), *(bits[..., channel].reshape(-1) for channel in range(3))]
+    if picture.alpha is not None:
+        orders.append((picture.alpha[:rows] & np.uint8(1)).reshape(-1))
+    found: dict[str, None] = {}
+    for order in orders:
+        for first in ("big", "little"):
+            for text in _runs(order, first):
+                found[text] = None
+    return list(found)[:_MAX_RUNS]
+
+
+def _runs(bits: NDArray[np.uint8], first: str) -> Iterator[str]:
+    packed = np.packbits(bits, bitorder="big" if first == "big" else "little").tobytes()
+    for match in _RUN.finditer(packed):
+        if len(set(match.group())) >= _DISTINCT:
+            yield match.group().decode("ascii")
+
+
+def _twins(header: Header) -> Iterator[Plane]:
+    """Where a palette has two entries of one colour, which of them each pixel takes."""
+    with Image.open(io.BytesIO(header.streams[0]), formats=[header.format.upper()]) as opened:
+        if opened.mode != "P":
+            return
+        opened.load()
+        colours = np.asarray(opened.getpalette("RGB"), dtype=np.int16).reshape(-1, 3)
+        indices = np.asarray(opened)
+    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=len(colours))[: len(colours)])
+    apart = np.abs(colours[used][:, None] - colours[used][None]).max(axis=2)
+    np.fill_diagonal(apart, np.iinfo(apart.dtype).max)
+    odd = np.where(used % 2 == 1, used, 0)
+    beside = np.zeros(256, np.uint8)
+    if np.count_nonzero(np.diagonal(apart, 1)[::2] <= TWINS) >= _MANY * len(used) / 2:
+        beside[odd[odd > 0]] = 255
+    for second in (_shifted(used, apart, _FAR), _mutual(used, apart), beside):
+        if second.any():
+            yield _grey("palette", second[indices])
+
+
+def _shifted(used: NDArray[np.intp], apart: NDArray[np.int16], least: int) -> NDArray[np.uint8]:
+    """Entries that repeat the colour of one so many places before, where many twins are that many places apart.
+
+    Neighbours in a palette are often alike, so steps below `least` are left out.
+    """
+    first, other = np.nonzero(np.triu(apart <= TWINS))
+    second = np.zeros(256, np.uint8)
+    counts = np.bincount((used[other] - used[first]).astype(np.intp), minlength=256)
+    counts[:least] = 0
+    if counts.max() >= _MANY * len(used):
+        second[used[other[used[other] - used[first] == counts.argmax()]]] = 255
+    return second
+
+
+def _mutual(used: NDArray[np.intp], apart: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """The later of two entries that are each other's nearest: of many like colours, which is taken says nothing."""
+    nearest = apart.argmin(axis=1)
+    second = np.zeros(256, np.uint8)
+    for position, other in enumerate(nearest):
+        if other < position and nearest[other] == position and apart[position, other] <= TWINS:
+            second[used[position]] = 255
+    return second
+
+
+def _low_bytes(header: Header) -> Iterator[Plane]:
+    """Of samples of 16 bits the lower eight, unless they repeat the upper ones."""
+    deep = cv2.imdecode(np.frombuffer(header.streams[0], np.uint8), cv2.IMREAD_UNCHANGED)
+    if deep is None or deep.dtype != np.uint16:
+        return
+    colours = deep if deep.ndim == 2 else deep[..., :3]
+    low, high = (colours & 255).astype(np.uint8), (colours >> 8).astype(np.uint8)
+    if (low != high).any() and low.any():
+        if low.ndim == 2:
+            yield _grey("low-byte", low)
+        else:
+            yield Plane("low-byte", np.ascontiguousarray(low[..., ::-1]))
+
+
+def _low_bits(rgb: RGB) -> Iterator[Plane]:
+    """Lowest bits that are all alike over large parts of a picture that is not: somebody has set them."""
+    seen: list[Grey] = []
+    for channel, name in enumerate(("red", "green", "blue")):
+        levels = np.ascontiguousarray(rgb[..., channel])
+        bits = levels & np.uint8(1)
+        mean = cv2.resize(bits.astype(np.float32), None, fx=1 / _BLOCK, fy=1 / _BLOCK, interpolation=cv2.INTER_AREA)
+        even = (mean == 0) | (mean == 1)
+        if not _WRITTEN < float(even.mean()) < 1.0 or any(np.array_equal(bits, other) for other in seen):
+            continue
+        busy = _spread(levels)[: even.shape[0], : even.shape[1]] > _FLAT_SPREAD
+        if float((even & busy).mean()) > _WRITTEN * _BUSY:
+            seen.append(bits)
+            yield _grey(f"low-bit-{name}", bits * np.uint8(255))
+
+
+def _spread(levels: Grey) -> NDArray[np.float32]:
+    """Standard deviation in each block."""
+    values = levels.astype(np.float32)
+    mean, power = (
+        cv2.resize(item, None, fx=1 / _BLOCK, fy=1 / _BLOCK, interpolation=cv2.INTER_AREA)
+        for item in (values, values * values)
+    )
+    return np.asarray(np.sqrt(np.maximum(power - mean * mean, 0.0)), dtype=np.float32)
+
+
+def _grey(name: str, levels: Grey) -> Plane:
+    """A plane stretched over the whole range of grey."""
+    stretched = cv2.normalize(levels, None, 0, 255, cv2.NORM_MINMAX)
+    return Plane(name, np.asarray(cv2.cvtColor(stretched, cv2.COLOR_GRAY2RGB), dtype=np.uint8))
