@@ -327,3 +327,71 @@ async def test_canaries_tell_a_sleeping_detector(make: Callable[..., Guard]) -> 
 def test_drawn_pictures_pass_a_rules_only_guard(make: Callable[..., Guard]) -> None:
     for format in ("PNG", "JPEG", "WEBP", "GIF"):
         assert make().check_outputs_sync(GenerationRequest(), [drawn_picture("a", format=format)])[0].coverage.inspected
+
+
+_TRANSFORMS = """
+schema: guardrail/v1
+name: copies
+version: "1"
+rules:
+  - {id: copies, stage: input, when: "true", then: transform, message: uploads go on as copies}
+"""
+
+
+@pytest.fixture
+def copying(settings: Settings, tmp_path: Path) -> Iterator[Guard]:
+    path = tmp_path / "copies.yaml"
+    path.write_text(_TRANSFORMS)
+    changed = load_settings(data_dir=settings.data_dir, resample_side=64)
+    with Guard.from_policy(path, settings=changed, detectors=(Words(),)) as guard:
+        yield guard
+
+
+def _large() -> Image.Image:
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8))
+
+
+def _bytes(picture: Image.Image) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, "PNG", pnginfo=None)
+    return data.getvalue()
+
+
+def test_a_transformed_upload_is_the_guards_own_copy(copying: Guard) -> None:
+    request = GenerationRequest(uploads=(Picture(_bytes(_large()), where="image"),))
+    assert copying.check_inputs_sync(request).action is Action.TRANSFORM
+    (copy,) = copying.transformed(request).uploads
+    assert copy.where == "image"
+    assert Image.open(io.BytesIO(copy.data)).size == (64, 48)
+
+
+async def test_protect_hands_copies_on_in_the_form_they_came(copying: Guard) -> None:
+    seen: list[Any] = []
+
+    @copying.protect
+    def generate(prompt: str, image: Any = None, mask: Any = None, **more: Any) -> bytes:
+        seen[:] = [image, mask, more]
+        return GREEN
+
+    generate("a barn", _bytes(_large()), mask=_large().convert("L"), control_image=[_large()])
+    image, mask, more = seen
+    assert Image.open(io.BytesIO(image)).size == (64, 48)
+    assert (mask.size, mask.mode) == ((64, 48), "L")
+    assert more["control_image"][0].size == (64, 48)
+
+    @copying.protect
+    async def later(prompt: str, image: Any = None) -> bytes:
+        seen[:] = [image]
+        return GREEN
+
+    await later("a barn", image=_large())
+    assert seen[0].size == (64, 48)
+
+
+def test_a_transform_where_nothing_can_be_transformed_closes(settings: Settings, tmp_path: Path) -> None:
+    path = tmp_path / "copies.yaml"
+    path.write_text(_TRANSFORMS.replace("stage: input", "stage: prompt"))
+    with Guard.from_policy(path, settings=settings, detectors=(Words(),)) as guard:
+        verdict = guard.check_prompt_sync("a barn")
+    assert not verdict.released
+    assert any(reason.rule == "guard-transform" for reason in verdict.reasons)

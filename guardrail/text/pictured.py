@@ -17,10 +17,12 @@ from guardrail.signals import (
     GenerationRequest,
     Picture,
     Signal,
+    Skip,
     Subject,
 )
 from guardrail.taxonomy import Stage
 from guardrail.text.instructions import MODELS, Instructions
+from guardrail.text.misread import misread
 from guardrail.text.reading import readable
 from guardrail.text.views import PromptViews
 
@@ -54,7 +56,9 @@ class PicturedDetector:
             if score >= _LEAST and score > (best[item.signal].score if item.signal in best else 0.0):
                 best[item.signal] = Signal(item.signal, score, NAME, (item.evidence,))
         judged = min(len(subject.found), MAX_TEXTS)
-        coverage = Coverage((f"{NAME}:texts={judged}",))
+        more = len(subject.found) - judged
+        skipped = (Skip(NAME, f"{more} more texts of the picture were not judged"),) if more else ()
+        coverage = Coverage((f"{NAME}:texts={judged}",), skipped)
         return Detection(tuple(best.values()), coverage)
 
     def examples(self) -> Sequence[Example]:
@@ -69,7 +73,8 @@ class PicturedDetector:
         if sum(map(str.isalpha, text)) < _MIN_LETTERS:
             return 0.0
         views = readable(PromptViews(text).all, _CLEARER)[:_MAX_VIEWS]
-        return max(self._instructions.score_found(view.text, concealed=item.concealed) for view in views)
+        texts = dict.fromkeys([*(view.text for view in views), misread(views[0].text)])
+        return max(self._instructions.score_found(text, concealed=item.concealed) for text in texts)
 
 
 def _example(text: str, *, at_least: float | None = None, below: float | None = None) -> Example:

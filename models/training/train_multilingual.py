@@ -46,7 +46,7 @@ _BATCH = 256
 WEIGHT = 8.0
 COPIES, NUDGE = 2, 0.5
 RARE, REST = 16_000, 18_000
-TAUGHT, LOOSER = ("sexual", "undress"), 8
+LOOSER = {"sexual": 8, "undress": 8, "injection": 6}
 """Heads with examples in every language may raise more of the look-alikes, which are a third of the harmless rows."""
 REPORTED = ("sexual", "undress", "graphic", "injection")
 
@@ -231,7 +231,7 @@ def main() -> None:
     made = fit(inputs, target, weight, np.random.default_rng(7))
     harmless = [index for index, item in enumerate(own) if item[1] in HARMLESS]
     for position, name in enumerate(HEADS):
-        alarms = arguments.alarms * (LOOSER if name in TAUGHT else 1)
+        alarms = arguments.alarms * LOOSER.get(name, 1)
         cut = float(np.quantile(given[harmless, position], 1 - alarms)) if name != "minor" else 0.0
         made["out_b"][position] -= cut
         given[:, position] -= cut

@@ -114,6 +114,7 @@ def make_guard(
     server: Server | None = None,
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
+    rules: str = "",
 ) -> Guard:
     """A real guard on a small policy with quick detectors."""
     settings = Settings(
@@ -124,7 +125,7 @@ def make_guard(
         server=server or Server(upstream="http://127.0.0.1:9"),
     )
     policy = folder / "policy.yaml"
-    policy.write_text(_POLICY.replace("PARTIAL", on_partial), encoding="utf-8")
+    policy.write_text(_POLICY.replace("PARTIAL", on_partial) + rules, encoding="utf-8")
     found = (WordDetector(), ColourDetector()) if detectors is None else detectors
     return Guard.from_policy(load_policy(policy), settings=settings, detectors=found)
 
@@ -139,13 +140,20 @@ def running(
     limits: Limits | None = None,
     deadlines: Deadlines | None = None,
     server: Server | None = None,
+    rules: str = "",
 ) -> Iterator[Pair]:
     """Serve a stub and a sidecar in front of it."""
     stub = stub or StubGenerator(size=(64, 64))
     with run_in_thread(stub) as upstream:
         base = (server or Server()).model_copy(update={"upstream": upstream})
         guard = make_guard(
-            folder, on_partial=on_partial, detectors=detectors, server=base, limits=limits, deadlines=deadlines
+            folder,
+            on_partial=on_partial,
+            detectors=detectors,
+            server=base,
+            limits=limits,
+            deadlines=deadlines,
+            rules=rules,
         )
         with guard, run_in_thread(create_app(guard)) as url:
             _wait_until_ready(url)

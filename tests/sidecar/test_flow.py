@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -143,3 +144,17 @@ def test_a_verdict_about_another_picture_releases_nothing(pair: Pair, monkeypatc
     status, headers, answer = _generate(pair, n=2)
     assert (status, answer["error"]["code"]) == (503, "guard_unavailable")
     assert headers["x-should-retry"] == "false"
+
+
+def test_transformed_uploads_reach_the_generator_as_copies(tmp_path: Path) -> None:
+    rule = "  - {id: copies, stage: input, when: 'true', then: transform, message: copies}\n"
+    body = {
+        "prompt": "a lighthouse",
+        "images": [{"image_url": "data:image/png;base64," + base64.b64encode(GREEN).decode()}],
+    }
+    with running(tmp_path, rules=rule) as pair:
+        status, _, _ = fetch(f"{pair.url}/v1/images/edits", orjson.dumps(body), content_type="application/json")
+        assert (status, pair.stub.calls) == (200, 1)
+        carried = pair.guard.transformed(GenerationRequest(uploads=(Picture(GREEN),))).uploads[0].data
+        assert carried != GREEN
+        assert pair.stub.seen_fields["images"][0]["image_url"].endswith(base64.b64encode(carried).decode())

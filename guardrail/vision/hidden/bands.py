@@ -27,10 +27,13 @@ _SEED, _EXTENT = 45, 25
 _LETTERS, _SHORTEST = 5, 8
 _HALVED = 13
 _TALL = 1.9
+_THINNEST = 12
 
 
 def lines(grey: Grey, most: int = MOST) -> list[TextBox]:
     """Boxes of at most `most` likely lines, the clearest first; `score` is not a probability but only orders them."""
+    if min(grey.shape) < _THINNEST:
+        return []
     found = sorted(_candidates(grey), key=lambda box: -box.score)
     kept: list[TextBox] = []
     for box in found:

@@ -141,6 +141,8 @@ def _low_bytes(header: Header) -> Iterator[Plane]:
 
 def _low_bits(rgb: RGB) -> Iterator[Plane]:
     """Lowest bits that are all alike over large parts of a picture that is not: somebody has set them."""
+    if min(rgb.shape[:2]) < _BLOCK:
+        return
     seen: list[Grey] = []
     for channel, name in enumerate(("red", "green", "blue")):
         levels = np.ascontiguousarray(rgb[..., channel])

@@ -8,7 +8,7 @@ of many sizes instead of one known size, and in windows of one line of text inst
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -19,11 +19,12 @@ from guardrail.signals import RGB
 from guardrail.vision.hidden.lattice import periods
 from guardrail.vision.hidden.residual import MIDDLE, Grey, residual
 
-SIZES = (112, 128, 160, 192, 224, 256, 299, 320, 336, 384, 448, 512, 640, 768, 896, 1024)
+SIZES = (112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 336, 384, 448, 480, 512, 640, 768, 896, 1024)
 """Sides that vision models take, in pixels."""
 RATIOS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
-KERNELS = ("pil-nearest", "cv2-nearest", "cv2-linear")
-"""Kernels tried. Cubic and Lanczos without anti-aliasing lean on the pixels that linear reads."""
+COARSE = ("pil-nearest", "cv2-nearest")
+KERNELS = (*COARSE, "cv2-linear")
+"""Kernels tried: at every size those that read one pixel, which is one of those that the others lean on."""
 LEAST = 0.27
 """Score from which a view is worth reading; natural pictures reach 0.25, one line of text 0.29."""
 _COHERENT = 22
@@ -31,7 +32,7 @@ _LINE = (64, 12)
 _GRID = (48, 48)
 _SMALLEST, _LARGEST = 96, 1024
 _LEAST_RATIO, _MOST_RATIO = 1.25, 14.0
-_CUT = 9
+_REFINED, _LIKELIER = 4, 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +61,64 @@ _CV2 = {
 
 def suspects(rgb: RGB, most: int = 2) -> list[View]:
     """The views in which something stands that most views lack, the surest first, of those that reach `LEAST`."""
+    if min(rgb.shape[:2]) < _SMALLEST:
+        return []
     grey = residual(rgb)
+    scored, usual = _scored(grey, sizes(grey), COARSE)
+    if usual is None:
+        return []
+    near = [size for size, _ in sorted(scored, key=lambda key: -scored[key])[:_REFINED]]
+    more = {size for wide, high in near for size in _beside(wide, high)}
+    scored |= _scored(grey, sorted(more), KERNELS, usual)[0]
+    # sizes a pixel apart often score alike: squares and those that keep the shape are the likelier
+    order = sorted(scored, key=lambda key: -scored[key] - (_LIKELIER if _regular(grey, *key[0]) else 0.0))
+    views: list[View] = []
+    for size, kernel in order:
+        far = all(max(abs(size[0] - view.size[0]), abs(size[1] - view.size[1])) > 1 for view in views)
+        if scored[size, kernel] >= LEAST and far and len(views) < most:
+            views.append(View(size, kernel, scored[size, kernel]))
+    return views
+
+
+def _scored(
+    grey: Grey, wanted: Iterable[tuple[int, int]], kernels: Sequence[str], usual: Grey | None = None
+) -> tuple[dict[tuple[tuple[int, int], str], float], Grey | None]:
+    """The score of each view, and what most views have in common."""
     found: list[tuple[tuple[int, int], str]] = []
     maps = []
-    for size in sizes(grey):
-        for kernel in KERNELS:
+    height, width = grey.shape
+    for size in wanted:
+        if not (_fits(width, size[0]) and _fits(height, size[1])):
+            continue
+        for kernel in kernels:
             density = coherent(sampled(grey, size, kernel))
             found.append((size, kernel))
             maps.append(cv2.resize(density, _GRID, interpolation=cv2.INTER_AREA))
     if not maps:
-        return []
+        return {}, usual
     stacked = np.stack(maps)
-    usual = np.partition(stacked, len(maps) // 2, axis=0)[len(maps) // 2]
-    scores = cv2.subtract(stacked, np.broadcast_to(usual, stacked.shape).copy()).reshape(len(maps), -1).max(1) / 255.0
-    order = np.argsort(-scores, kind="stable")[:most]
-    return [View(found[at][0], found[at][1], float(scores[at])) for at in order if scores[at] >= LEAST]
+    if usual is None:
+        usual = np.partition(stacked, len(maps) // 2, axis=0)[len(maps) // 2]
+    left = cv2.subtract(stacked, np.broadcast_to(usual, stacked.shape).copy()).reshape(len(maps), -1)
+    return dict(zip(found, (left.max(axis=1) / 255.0).tolist(), strict=True)), usual
+
+
+def _beside(wide: int, high: int) -> Iterator[tuple[int, int]]:
+    """Sizes that differ by a pixel, as libraries round, and the squares of both sides."""
+    yield from (
+        (wide, high),
+        (wide, high - 1),
+        (wide, high + 1),
+        (wide - 1, high),
+        (wide + 1, high),
+        (wide, wide),
+        (high, high),
+    )
+
+
+def _regular(grey: Grey, wide: int, high: int) -> bool:
+    height, width = grey.shape
+    return wide == high or (wide, high) in keeping(width, height, width / wide) | keeping(width, height, height / high)
 
 
 def sizes(grey: Grey) -> list[tuple[int, int]]:
@@ -87,15 +131,15 @@ def sizes(grey: Grey) -> list[tuple[int, int]]:
     for ratio in RATIOS:
         wanted |= keeping(width, height, ratio)
     for wide in across:
-        wanted |= {(wide, high) for high in down} | keeping(width, height, width / wide)
+        wanted |= {(wide, high) for high in down} | keeping(width, height, width / wide) | {(wide, wide)}
     for high in down:
-        wanted |= keeping(width, height, height / high)
+        wanted |= keeping(width, height, height / high) | {(high, high)}
     return sorted(size for size in wanted if _fits(width, size[0]) and _fits(height, size[1]))
 
 
 def keeping(width: int, height: int, ratio: float) -> set[tuple[int, int]]:
-    """The size at a ratio, as the libraries round it."""
-    return {(round(width / ratio), round(height / ratio)), (int(width / ratio), int(height / ratio))}
+    """The size at a ratio; other roundings are tried beside it."""
+    return {(round(width / ratio), round(height / ratio))}
 
 
 def _fits(side: int, reduced_to: int) -> bool:
@@ -145,9 +189,14 @@ def reduced_grey(grey: Grey, size: tuple[int, int], kernel: str) -> Grey:
 
 
 def changed(rgb: RGB, view: View) -> RGB:
-    """What a view shows and the mean over the same areas does not, around grey and three times as strong."""
+    """What a view shows and the mean over the same areas does not, three times as strong around grey.
+
+    Of the channel in which it is most, for a payload may stand in one alone.
+    """
     other = cv2.resize(rgb, view.size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.addWeighted(reduced(rgb, view), 3.0, other, -3.0, 128.0), dtype=np.uint8)
+    found = cv2.addWeighted(reduced(rgb, view), 3.0, other, -3.0, 128.0)
+    channel = int(np.argmax(cv2.meanStdDev(found)[1]))
+    return np.repeat(found[..., channel : channel + 1], 3, axis=2)
 
 
 def reading_order(views: Iterable[View]) -> list[View]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from guardrail.errors import ProtocolError
+from guardrail.errors import ProtocolError, ReleaseError
 from guardrail.settings import Limits
 from guardrail.sidecar.dialects.openai.requests import read_edit, read_generation, read_variation
 from guardrail.sidecar.flow import Job
@@ -244,3 +245,27 @@ def test_a_variation_needs_one_picture_and_no_prompt() -> None:
     with pytest.raises(ProtocolError) as refused:
         read_variation(Call("/", [("content-type", "application/json")], b"{}"), _LIMITS)
     assert refused.value.code == "unsupported_content_type"
+
+
+def test_other_uploads_take_the_places_of_a_form() -> None:
+    job = _form(_PROMPT, _IMAGE, _text("size", "64x64"), Part("mask", RED, True))
+    other = replace(job.request, uploads=tuple(replace(item, data=RED) for item in job.request.uploads))
+    sent = job.with_uploads(other)
+    parts = read_parts(sent.body, sent.content_type.partition("boundary=")[2])
+    assert [(part.name, part.data == RED) for part in parts if part.is_file] == [("image", True), ("mask", True)]
+    assert [part.text() for part in parts if not part.is_file] == ["a lighthouse", "64x64"]
+
+
+def test_other_uploads_take_the_places_of_data_urls() -> None:
+    body = {"prompt": "a", "images": [{"image_url": _URL}, {"image_url": _URL}], "mask": {"image_url": _URL}}
+    job = _json(body, edit=True)
+    sent = job.with_uploads(replace(job.request, uploads=tuple(replace(x, data=RED) for x in job.request.uploads)))
+    url = "data:image/png;base64," + base64.b64encode(RED).decode()
+    found = orjson.loads(sent.body)
+    assert [item["image_url"] for item in (*found["images"], found["mask"])] == [url] * 3
+
+
+def test_a_job_that_cannot_carry_other_uploads_says_so() -> None:
+    job = Job(_json({"prompt": "a"}).request, "/v1/x", b"", "application/json")
+    with pytest.raises(ReleaseError, match="cannot be transformed"):
+        job.with_uploads(job.request)

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from guardrail.vision.hidden.lattice import periods
+from guardrail.vision.hidden.noise import calm_views, noisy
+from guardrail.vision.hidden.residual import MIDDLE, residual
+from guardrail.vision.hidden.scaling import LEAST, changed, keeping, reading_order, reduced, sizes, suspects
+from tests.attacks.hidden import covers, scaling
+from tests.attacks.hidden.plans import Plan
+
+TRAIN: Literal["train"] = "train"
+
+
+def _plan(kernel: str, size: tuple[int, int], target: tuple[int, int], **more: object) -> Plan:
+    values = {"family": "sparse", "fit": "exact", "contrast": 90.0, "channel": "luma", "noise": "uniform"}
+    return Plan(kernel=kernel, size=size, target=target, **{**values, "amplitude": 100.0, **more})  # type: ignore[arg-type]
+
+
+def _attack(plan: Plan, seed: int = 3) -> scaling.Attack:
+    """The first that works."""
+    for attempt in range(20):
+        rng = np.random.default_rng((seed, attempt))
+        cover = covers.draw("photo", plan.size, rng, TRAIN)
+        make = scaling.sparse if plan.family != "antialiased" else scaling.antialiased
+        attack = make(cover, plan, TRAIN, rng)
+        if scaling.works(attack):
+            return attack
+    raise AssertionError("no attack works")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "found"),
+    [
+        ("pil_nearest", {"pil-nearest"}),
+        ("cv2_nearest", {"cv2-nearest"}),
+        ("cv2_linear", {"pil-nearest", "cv2-linear"}),
+        ("cv2_cubic", {"pil-nearest", "cv2-linear"}),
+    ],
+)
+def test_the_size_and_kernel_of_an_attack_are_found(kernel: str, found: set[str]) -> None:
+    attack = _attack(_plan(kernel, (896, 896), (224, 224)))
+    views = suspects(scaling.pixels_of(attack.image))
+    assert views
+    assert views[0].size == (224, 224)
+    assert views[0].kernel in found
+
+
+@pytest.mark.parametrize("target", [(237, 237), (301, 226)])
+def test_an_unusual_size_is_found_by_its_period(target: tuple[int, int]) -> None:
+    attack = _attack(_plan("pil_nearest", (1000, 750), target))
+    pixels = scaling.pixels_of(attack.image)
+    assert target[0] in periods(residual(pixels))[0]
+    assert suspects(pixels)[0].size == target
+
+
+@pytest.mark.parametrize("channel", ["red", "green", "blue"])
+def test_a_payload_in_one_channel_is_found(channel: str) -> None:
+    attack = _attack(_plan("pil_nearest", (896, 896), (256, 256), channel=channel))
+    assert suspects(scaling.pixels_of(attack.image))
+
+
+@pytest.mark.parametrize("kind", ["photo", "sign", "screenshot", "meme"])
+def test_harmless_pictures_look_alike_at_every_size(kind: str) -> None:
+    for seed in range(3):
+        pixels = np.asarray(covers.benign(kind, np.random.default_rng(seed), TRAIN).convert("RGB"))
+        assert not suspects(pixels)
+
+
+def test_an_even_picture_has_no_residual_and_no_views() -> None:
+    even = np.full((300, 400, 3), 90, np.uint8)
+    assert (residual(even) == MIDDLE).all()
+    assert not suspects(even)
+    assert not noisy(even)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4000, 3), (3, 2, 3), (97, 20, 3)])
+def test_pictures_of_any_shape_are_looked_at(shape: tuple[int, int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    assert isinstance(suspects(pixels), list)
+    assert isinstance(calm_views(pixels), list)
+    assert isinstance(noisy(pixels), bool)
+
+
+def test_sizes_stay_within_the_ratios_that_hide_anything() -> None:
+    grey = np.full((600, 800), MIDDLE, np.uint8)
+    found = sizes(grey)
+    assert (400, 300) in found
+    assert (224, 224) in found
+    assert all(1.25 <= 800 / wide <= 14 and 1.25 <= 600 / high <= 14 for wide, high in found)
+    assert keeping(800, 600, 3.0) == {(267, 200)}
+
+
+def test_what_a_view_changed_stands_alone() -> None:
+    attack = _attack(_plan("pil_nearest", (896, 896), (224, 224)))
+    pixels = scaling.pixels_of(attack.image)
+    view = suspects(pixels)[0]
+    seen, alone = reduced(pixels, view), changed(pixels, view)
+    assert seen.shape == alone.shape == (224, 224, 3)
+    assert abs(int(np.median(alone)) - 128) <= 3
+    assert reading_order([view, view]) == [view]
+    assert view.score >= LEAST
+
+
+@pytest.mark.parametrize("kernel", ["pil_bilinear", "pil_lanczos", "pil_box", "cv2_area"])
+def test_noise_that_a_kernel_takes_away_names_the_kernel(kernel: str) -> None:
+    plan = _plan(kernel, (640, 480), (256, 192), family="antialiased", contrast=34.0)
+    pixels = scaling.pixels_of(_attack(plan).image)
+    assert noisy(pixels)
+    views = calm_views(pixels)
+    assert (views[0].size, views[0].score > 0.6) == ((256, 192), True)
+
+
+def test_ordinary_noise_vanishes_nowhere() -> None:
+    rng = np.random.default_rng(4)
+    pixels = np.clip(rng.normal(128, 45, (480, 640, 3)), 0, 255).astype(np.uint8)
+    assert noisy(pixels)
+    assert all(view.score < 0.5 for view in calm_views(pixels))
