@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import zxingcpp
 
 from guardrail.signals import RGB
-from guardrail.vision.hidden.faint import faint_codes
+from guardrail.vision.hidden.faint import MAX_SIDE, faint_codes
 from guardrail.vision.hidden.residual import Grey
 
 MAX_CODES = 16
@@ -33,9 +33,14 @@ class Code:
 
 
 def codes(rgb: RGB) -> list[Code]:
-    """Codes of a picture, also faint ones, at most `MAX_CODES`."""
+    """Codes of a picture, at most `MAX_CODES`; faint ones are looked for when there is no plain one."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    found = _read(grey) or _read(_clear(grey))
+    found = _read(grey)
+    if found:
+        return found
+    share = min(1.0, MAX_SIDE / max(grey.shape))
+    small = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA) if share < 1 else grey
+    found = [replace(item, box=None) for item in _read(_clear(small))]
     return found or [Code(text[:MAX_CHARS], "QRCode", None) for text in faint_codes(rgb)[:MAX_CODES]]
 
 

@@ -47,7 +47,8 @@ MAX_FRAMES = 8
 """Frames read of one picture: those that differ most from the ones before come as they come."""
 NEW_LETTERS = 12
 """Letters that a view shows and the picture does not, from which they count as new."""
-_FULL_OF_LINES = 4
+_FULL_OF_LINES, _WRITTEN = 4, 2
+_AT_ONCE = 2
 _NEW, _HIDDEN, _CODED = 0.3, 0.4, 0.2
 _SAME_FRAME = 3.0
 _FINE = 14.0
@@ -150,16 +151,23 @@ class HiddenDetector:
     def _lines(self, rgb: RGB, found: _Found) -> list[Line]:
         """Lines of a picture that is looked at: found by the network, and tiny or faint ones by their bands."""
         boxes = bands.lines(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
-        side = FINE_SIDE if len(boxes) >= _FULL_OF_LINES and max(rgb.shape[:2]) > SIDE else SIDE
-        read = self._reader.read(rgb, side)
+        read = self._reader.read(rgb, SIDE)
+        if len(boxes) >= _FULL_OF_LINES and len(read.lines) >= _WRITTEN and max(rgb.shape[:2]) > SIDE:
+            read = self._reader.read(rgb, FINE_SIDE)
         self._note(read, found)
         known = [line.box for line in read.lines]
         rest = [box for box in boxes if not any(bands.same(box, other) for other in known)]
-        fine = [box for box in rest if box.size[1] < _FINE]
-        faint = [box for box in rest if box.size[1] >= _FINE]
-        lines = list(read.lines) + list(self._reader.read_boxes(rgb, fine).lines)
-        if faint:
-            lines += self._reader.read_boxes(bands.evened(rgb), faint).lines
+        lines = list(read.lines)
+        even = bands.evened(rgb) if rest else rgb
+        for start in range(0, len(rest), _AT_ONCE):
+            # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not
+            part = rest[start : start + _AT_ONCE]
+            fine = [box for box in part if box.size[1] < _FINE]
+            faint = [box for box in part if box.size[1] >= _FINE]
+            more = [*self._reader.read_boxes(rgb, fine).lines, *self._reader.read_boxes(even, faint).lines]
+            if not more:
+                break
+            lines += more
         found.inspected.append(f"lines={len(lines)}")
         return lines
 

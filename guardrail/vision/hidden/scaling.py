@@ -32,7 +32,7 @@ _LINE = (64, 12)
 _GRID = (48, 48)
 _SMALLEST, _LARGEST = 96, 1024
 _LEAST_RATIO, _MOST_RATIO = 1.25, 14.0
-_REFINED, _LIKELIER = 4, 0.06
+_REFINED, _WORTH_REFINING, _LIKELIER = 3, 0.12, 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +59,9 @@ _CV2 = {
 }
 
 
+_FAST = _CV2 | {"pil-nearest": cv2.INTER_NEAREST_EXACT}
+
+
 def suspects(rgb: RGB, most: int = 2) -> list[View]:
     """The views in which something stands that most views lack, the surest first, of those that reach `LEAST`."""
     if min(rgb.shape[:2]) < _SMALLEST:
@@ -67,7 +70,7 @@ def suspects(rgb: RGB, most: int = 2) -> list[View]:
     scored, usual = _scored(grey, sizes(grey), COARSE)
     if usual is None:
         return []
-    near = [size for size, _ in sorted(scored, key=lambda key: -scored[key])[:_REFINED]]
+    near = [key[0] for key in sorted(scored, key=lambda key: -scored[key])[:_REFINED] if scored[key] >= _WORTH_REFINING]
     more = {size for wide, high in near for size in _beside(wide, high)}
     scored |= _scored(grey, sorted(more), KERNELS, usual)[0]
     # sizes a pixel apart often score alike: squares and those that keep the shape are the likelier
@@ -148,12 +151,7 @@ def _fits(side: int, reduced_to: int) -> bool:
 
 def sampled(grey: Grey, size: tuple[int, int], kernel: str) -> Grey:
     """What a kernel without anti-aliasing reads of (height, width)."""
-    if kernel == "pil-nearest":
-        height, width = grey.shape
-        across = ((np.arange(size[0]) + 0.5) * width / size[0]).astype(np.intp)
-        down = ((np.arange(size[1]) + 0.5) * height / size[1]).astype(np.intp)
-        return np.ascontiguousarray(grey[down][:, across])
-    return np.asarray(cv2.resize(grey, size, interpolation=_CV2[kernel]), dtype=np.uint8)
+    return np.asarray(cv2.resize(grey, size, interpolation=_FAST[kernel]), dtype=np.uint8)
 
 
 def coherent(view: Grey) -> Grey:
