@@ -151,7 +151,7 @@ def _timed(runs: list[Callable[[], Any]]) -> dict[str, float]:
 def benign_prompt(length: int, number: int) -> str:
     """A harmless prompt of `length` words; every `number` gives another one."""
     known = _TEXT.split()
-    words = [known[(number * 31 + position * 7) % len(known)] for position in range(length - 1)]
+    words = [known[(number * 31 + position) % len(known)] for position in range(length - 1)]
     return " ".join([*words, f"seed{number}"])
 
 

@@ -24,6 +24,7 @@ MODEL = "text-heads-multilingual"
 MAX_PARTS = 4
 MAX_SENTENCES = 256
 _SENTENCE = re.compile(r"(?<=[.!?;\n\u3002\uff01\uff1f])")
+_LEAST_LETTERS = 4
 _FLOOR = 0.0005
 _JUDGED = 2_000
 _GRAVEST = ("sexual.", "minor.")
@@ -126,7 +127,7 @@ class LanguagesDetector:
 
     def _scores(self, text: str) -> tuple[NDArray[np.float32], bool]:
         """The highest of the sentences: the encoder adds up what it reads, and harmless sentences would drown one."""
-        pieces = dict.fromkeys(piece.strip() for piece in _SENTENCE.split(text) if any(map(str.isalpha, piece)))
+        pieces = dict.fromkeys(piece.strip() for piece in _SENTENCE.split(text) if _says_something(piece))
         found = [self._encoder.windows(piece) for piece in list(pieces)[:MAX_SENTENCES]]
         cut = len(pieces) > MAX_SENTENCES or any(cut for _, cut in found)
         if not found:
@@ -136,6 +137,12 @@ class LanguagesDetector:
         if not np.isfinite(logits).all():
             raise DetectionError(f"model {MODEL!r} gave numbers that are not finite")
         return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32), cut
+
+
+def _says_something(piece: str) -> bool:
+    """Whether a piece has letters enough to mean something: "No. 5" has not, two Chinese ones have."""
+    letters = [letter for letter in piece if letter.isalpha()]
+    return len(letters) >= _LEAST_LETTERS or not "".join(letters).isascii()
 
 
 def _named(scores: NDArray[np.float32]) -> list[tuple[str, float]]:

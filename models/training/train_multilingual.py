@@ -46,7 +46,7 @@ _BATCH = 256
 WEIGHT = 8.0
 COPIES, NUDGE = 2, 0.5
 RARE, REST = 16_000, 18_000
-LOOSER = {"sexual": 8, "undress": 8, "injection": 6}
+LOOSER = {"sexual": 8, "undress": 8, "injection": 2.5}
 """Heads with examples in every language may raise more of the look-alikes, which are a third of the harmless rows."""
 REPORTED = ("sexual", "undress", "graphic", "injection")
 
