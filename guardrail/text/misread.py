@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
+from string import ascii_lowercase
 
 from guardrail.text.lists import ranked_words, words
 
@@ -12,6 +13,7 @@ _WORD = re.compile(r"[a-z0-9]+")
 _MIXED = (("l", "i"), ("1", "i"), ("1", "l"), ("0", "o"), ("5", "s"), ("rn", "m"), ("vv", "w"), ("cl", "d"))
 _SHORTEST, _LONGEST = 9, 64
 _LONGEST_WORD = 16
+_SURE = 5
 _SHORT = frozenset({"a", "i"})
 _UNKNOWN = 14.0
 """Cost of a letter that belongs to no word: more than any word of the list."""
@@ -30,7 +32,16 @@ def _word(token: str) -> str:
             for better in (token.replace(wrong, right, 1), token.replace(wrong, right)):
                 if better in words():
                     return better
-    return _apart(token) if _SHORTEST <= len(token) <= _LONGEST else token
+    apart = _apart(token) if _SHORTEST <= len(token) <= _LONGEST else token
+    return _one_off(token) if apart == token and len(token) >= _SURE else apart
+
+
+def _one_off(token: str) -> str:
+    """The commonest word that differs in one letter; the token itself when there is none."""
+    costs = _costs()
+    places = range(min(len(token), _LONGEST_WORD))
+    near = {f"{token[:at]}{letter}{token[at + 1 :]}" for at in places for letter in ascii_lowercase}
+    return min(near & costs.keys(), key=lambda word: (costs[word], word), default=token)
 
 
 def _apart(token: str) -> str:

@@ -33,6 +33,7 @@ MAX_TEXTS = 48
 _MIN_LETTERS, _MAX_CHARS = 8, 8_000
 _CLEARER, _MAX_VIEWS = 0.1, 4
 _LEAST = 0.02
+_TOGETHER, _MAX_PARTS = 3, 16
 
 
 class PicturedDetector:
@@ -69,12 +70,20 @@ class PicturedDetector:
         )
 
     def _score(self, item: FoundText) -> float:
-        text = " ".join(item.text[:_MAX_CHARS].split())
+        """The best of the whole and of a few lines each: what stands beside an instruction must not speak for it."""
+        lines = item.text[:_MAX_CHARS].splitlines()
+        parts = [lines]
+        if len(lines) > _TOGETHER:
+            starts = range(0, len(lines) - _TOGETHER + 1, max(1, len(lines) // _MAX_PARTS))
+            parts += [lines[start : start + _TOGETHER] for start in starts]
+        return max(self._score_text(" ".join(" ".join(part).split()), item.concealed) for part in parts)
+
+    def _score_text(self, text: str, concealed: bool) -> float:
         if sum(map(str.isalpha, text)) < _MIN_LETTERS:
             return 0.0
         views = readable(PromptViews(text).all, _CLEARER)[:_MAX_VIEWS]
         texts = dict.fromkeys([*(view.text for view in views), misread(views[0].text)])
-        return max(self._instructions.score_found(text, concealed=item.concealed) for text in texts)
+        return max(self._instructions.score_found(text, concealed=concealed) for text in texts)
 
 
 def _example(text: str, *, at_least: float | None = None, below: float | None = None) -> Example:

@@ -32,6 +32,7 @@ _LINE = (64, 12)
 _GRID = (48, 48)
 _SMALLEST, _LARGEST = 96, 1024
 _LEAST_RATIO, _MOST_RATIO = 1.25, 14.0
+_CLIMBS = 6
 _REFINED, _WORTH_REFINING, _LIKELIER = 3, 0.12, 0.06
 
 
@@ -73,6 +74,12 @@ def suspects(rgb: RGB, most: int = 2) -> list[View]:
     near = [key[0] for key in sorted(scored, key=lambda key: -scored[key])[:_REFINED] if scored[key] >= _WORTH_REFINING]
     more = {size for wide, high in near for size in _beside(wide, high)}
     scored |= _scored(grey, sorted(more), KERNELS, usual)[0]
+    for _ in range(_CLIMBS if near else 0):
+        best = max(scored, key=lambda key: scored[key])
+        further = {size for size in _beside(*best[0]) if (size, best[1]) not in scored}
+        if not further:
+            break
+        scored |= _scored(grey, sorted(further), (best[1],), usual)[0]
     # sizes a pixel apart often score alike: squares and those that keep the shape are the likelier
     order = sorted(scored, key=lambda key: -scored[key] - (_LIKELIER if _regular(grey, *key[0]) else 0.0))
     views: list[View] = []
