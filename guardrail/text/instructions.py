@@ -32,7 +32,7 @@ _QUOTED = 0.4
 _WORTH_ASKING = -3.5
 """Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
 _EVEN, _SPREAD = 25.6, 2.5
-_EVEN_SHOWN, _EVEN_CONCEALED = 22.0, 12.0
+_EVEN_SHOWN, _EVEN_CONCEALED = 11.0, 8.0
 """Even points of the second network: for text in a picture, and for text that somebody has hidden."""
 _FOR_LENGTH = 0.6
 """Logits by which a text that is e times as long must be surer: the surest of many windows counts, also by chance."""

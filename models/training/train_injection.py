@@ -3,7 +3,7 @@
     pip install torch safetensors onnx onnxruntime 'guardrail'
     python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-injection
     python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-pictured \\
-        --name text-pictured --templates chat agent
+        --name text-pictured --templates chat agent --epochs 0.85
 
 Rows: those of the labelled sets that are marked `train_ok` and are about instructions to a machine, the machine rows of
 `train_text.py`, and templates: `chat.yaml` (role play, questions, mail, tables; extraction, hijacking, instructions in

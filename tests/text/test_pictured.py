@@ -61,7 +61,7 @@ def test_each_signal_has_the_evidence_of_its_best_text(detector: PicturedDetecto
 
 
 def test_less_is_enough_for_what_is_concealed(tmp_path: Path) -> None:
-    detector = PicturedDetector(context(TextModels(tmp_path, instructs=18.0)))
+    detector = PicturedDetector(context(TextModels(tmp_path, instructs=11.0)))
     shown = best_scores(detector.detect(_seen(_text("a quiet red barn"))).signals)
     hidden = best_scores(detector.detect(_seen(_text("a quiet red barn", concealed=True))).signals)
     assert shown["injection.visible_text"] < 0.5 < hidden["injection.visible_text"]
