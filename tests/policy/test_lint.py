@@ -54,3 +54,11 @@ def test_fields_of_a_request_that_may_be_missing(tmp_path: Path) -> None:
     for guarded in ("'seed' in request.params", "has(request.params.seed)"):
         body = rule(f"when: \"{guarded} && request.params.seed == '1'\"")
         assert remarks(tmp_path, "extends: default\n" + body) == []
+
+
+def test_a_transform_where_nothing_can_be_transformed(tmp_path: Path) -> None:
+    mine = "{id: mine, stage: prompt, when: sexual.nudity >= 0.9, then: transform, message: m}"
+    found = remarks(tmp_path, f"extends: default\nrules:\n  - {mine}\n")
+    assert [message for _, _, message in found] == [
+        "rule 'mine' transforms at a stage without uploads, where the verdict closes: use stage input"
+    ]
