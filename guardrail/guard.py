@@ -145,8 +145,8 @@ class Guard:
         """The request with the guard's own copies of its pictures, for when a verdict on them says `transform`.
 
         Copies are reduced by area to the size that the protected model works at and encoded anew, without metadata or
-        further frames: what only shows when a picture is scaled is not in them. Where nothing scales them again, hand
-        them to the generator as they are. Takes tens of milliseconds a picture; call it from a worker thread.
+        further frames: what only the pixels show that a scaling kernel picks is not in them. Takes tens of milliseconds
+        a picture; call it from a worker thread.
 
         Raises:
             PictureError: a picture cannot be decoded.

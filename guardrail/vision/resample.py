@@ -1,8 +1,9 @@
 """Prevention: the guard's own reduced copy of an upload, in which no image-scaling attack is left.
 
 Kernels without anti-aliasing read few pixels, and attacks write to those. The mean over areas reads them all: a payload
-in one of sixteen pixels keeps a sixteenth of its contrast. The copy has the size the protected model works at, so
-nothing scales it again, and it is encoded anew: no metadata, no further frames, no colour beneath transparency.
+in one of sixteen pixels keeps a sixteenth of its contrast. The copy has the size the protected model works at (where
+that has another shape, the smallest that covers it), so little is scaled again. It is encoded anew: no metadata, no
+further frames, no colour beneath transparency.
 """
 
 from __future__ import annotations

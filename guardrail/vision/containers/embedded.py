@@ -16,6 +16,11 @@ MAX_MEMBERS = 32
 MAX_MEMBER_BYTES = 1 << 20
 _PICTURE = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff[\xc0-\xfe]|GIF8[79]a|RIFF....WEBP|....ftypavi[fs]", re.DOTALL)
 _ZIP = b"PK\x03\x04"
+MAX_ENTRIES = 4_096
+"""Entries of an archive's directory, which `zipfile` reads whole before anything else."""
+_ENTRY = b"PK\x01\x02"
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""Other methods choose how much memory they take."""
 _UNREADABLE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError)
 """What `zipfile` raises for a broken, encrypted or unknown member; NotImplementedError is a RuntimeError."""
 
@@ -36,12 +41,18 @@ def archived(block: bytes, where: str, texts: Texts) -> list[bytes]:
     if _ZIP not in block:
         return []
     found: list[bytes] = []
+    if block.count(_ENTRY) > MAX_ENTRIES:
+        texts.note(f"{where}:zip", f"an archive with more than {MAX_ENTRIES} entries")
+        return []
     try:
         with zipfile.ZipFile(io.BytesIO(block)) as archive:
             members = archive.infolist()
             if len(members) > MAX_MEMBERS:
                 texts.note(f"{where}:zip", f"only {MAX_MEMBERS} of {len(members)} members were read")
             for member in members[:MAX_MEMBERS]:
+                if member.compress_type not in _PACKED:
+                    texts.note(f"{where}:zip", "a member is packed in a way that is not read")
+                    continue
                 with archive.open(member) as opened:
                     data = opened.read(MAX_MEMBER_BYTES + 1)
                 if len(data) > MAX_MEMBER_BYTES:

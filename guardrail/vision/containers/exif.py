@@ -38,14 +38,16 @@ def read_exif(block: bytes, texts: Texts) -> int:
     if order is None:
         texts.add_block("exif", block)
         return 1
-    orientation, strings = 1, []
+    orientation, strings, thumbnail = 1, [], False
     for tag, kind, value in _entries(block, order == "little"):
         if tag == _ORIENTATION and kind == _SHORT:
             orientation = _number(value[:2], order == "little")
         elif tag == _THUMBNAIL:
-            texts.blocks.append(("exif", block))
+            thumbnail = True
         elif kind in _TEXTUAL:
             strings.append(_string(tag, kind, value))
+    if thumbnail:
+        texts.blocks.append(("exif", block))
     texts.add("exif", "\n".join(string for string in strings if string))
     return orientation if 1 <= orientation <= 8 else 1
 

@@ -26,7 +26,7 @@ from guardrail.signals import (
 from guardrail.taxonomy import Stage
 from guardrail.vision.hidden import bands, planes, scaling
 from guardrail.vision.hidden.codes import codes
-from guardrail.vision.hidden.noise import calm_views, noisy
+from guardrail.vision.hidden.noise import MAX_SIDE, calm_views, noisy
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import MODELS, Reader, Reading
 
@@ -44,7 +44,7 @@ FINE_SIDE = 1280
 VIEW_SIDE = 736
 """Side that views are enlarged to: their letters are often ten pixels high."""
 MAX_FRAMES = 8
-"""Frames read of one picture: those that differ most from the ones before come as they come."""
+"""Frames read after the first: the first ones that differ from those before."""
 NEW_LETTERS = 12
 """Letters that a view shows and the picture does not, from which they count as new."""
 _FULL_OF_LINES, _WRITTEN = 4, 2
@@ -104,6 +104,8 @@ class HiddenDetector:
             self._read_plain(frame.rgb, Evidence(where=where, frame=frame.index, view="frame"), found)
         for plane in planes.planes(picture):
             self._read_hidden(plane.rgb, Evidence(where=where, view=plane.name), found)
+        if picture.width * picture.height > planes.MAX_BIT_PIXELS:
+            found.skipped.append(Skip(f"{NAME}:low-bits", f"pixels after the first {planes.MAX_BIT_PIXELS}"))
         for text in planes.low_bit_texts(picture):
             found.add(CONCEALED, text, Evidence(where=where, view="low-bits"), score=_HIDDEN, concealed=True)
         coverage = Coverage(tuple(f"{NAME}:{item}" for item in found.inspected), tuple(dict.fromkeys(found.skipped)))
@@ -130,8 +132,10 @@ class HiddenDetector:
     def _views(self, rgb: RGB, shown: Sequence[Line], where: str, found: _Found) -> None:
         """What the views of suspicious sizes show, and those of the operator's own models."""
         height, width = rgb.shape[:2]
-        sparse = scaling.reading_order(scaling.suspects(rgb))
+        sparse = scaling.suspects(rgb)
         calm = calm_views(rgb) if noisy(rgb) else []
+        if max(height, width) > MAX_SIDE and noisy(rgb):
+            found.skipped.append(Skip(f"{NAME}:noise", f"views of a noisy picture over {MAX_SIDE} pixels"))
         own = [scaling.View(way.scaled(width, height), way.kernel) for way in self._preprocessing]
         for view in (*sparse, *calm, *own):
             seen = scaling.reduced(rgb, view)

@@ -15,7 +15,7 @@ import numpy as np
 
 from guardrail.signals import RGB
 from guardrail.vision.hidden.residual import Grey
-from guardrail.vision.hidden.scaling import SIZES, View, keeping, reduced_grey
+from guardrail.vision.hidden.scaling import View, reduced, usual_sizes
 
 STRONG = 18.0
 """Standard deviation of the finest detail, in levels, that photographs keep below but for small parts."""
@@ -65,12 +65,7 @@ def calm_views(rgb: RGB, most: int = 2) -> list[View]:
 
 def _sizes(grey: Grey) -> Iterator[tuple[int, int]]:
     height, width = grey.shape
-    wanted = {(side, side) for side in SIZES}
-    for side in SIZES:
-        wanted |= keeping(width, height, width / side) | keeping(width, height, height / side)
-    for ratio in RATIOS:
-        wanted |= keeping(width, height, ratio)
-    for wide, high in sorted(wanted):
+    for wide, high in sorted(usual_sizes(width, height, RATIOS)):
         ratios = width / max(1, wide), height / max(1, high)
         if min(wide, high) >= _SMALLEST and min(ratios) >= _LEAST_RATIO and max(ratios) <= _MOST_RATIO:
             yield wide, high
@@ -78,6 +73,6 @@ def _sizes(grey: Grey) -> Iterator[tuple[int, int]]:
 
 def _left(grey: Grey, size: tuple[int, int], kernel: str) -> float:
     """Fine detail of a view, times what white noise loses on the way to its size."""
-    view = reduced_grey(grey, size, kernel).astype(np.float32)
+    view = reduced(grey, View(size, kernel)).astype(np.float32)
     lost = math.sqrt(grey.size / view.size)
     return float(np.median(np.abs(cv2.Laplacian(view, cv2.CV_32F)))) * lost

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from guardrail.signals import RGB
@@ -58,8 +59,6 @@ _CV2 = {
     "cv2-lanczos4": cv2.INTER_LANCZOS4,
     "cv2-area": cv2.INTER_AREA,
 }
-
-
 _FAST = _CV2 | {"pil-nearest": cv2.INTER_NEAREST_EXACT}
 
 
@@ -128,28 +127,28 @@ def _beside(wide: int, high: int) -> Iterator[tuple[int, int]]:
 
 def _regular(grey: Grey, wide: int, high: int) -> bool:
     height, width = grey.shape
-    return wide == high or (wide, high) in keeping(width, height, width / wide) | keeping(width, height, height / high)
+    return (wide, high) in ((wide, wide), keeping(width, height, width / wide), keeping(width, height, height / high))
 
 
 def sizes(grey: Grey) -> list[tuple[int, int]]:
     """Sizes to look at: those of models, whole ratios, and what the residual's own periods point to."""
     height, width = grey.shape
     across, down = periods(grey)
-    wanted = {(side, side) for side in SIZES}
-    for side in SIZES:
-        wanted |= keeping(width, height, width / side) | keeping(width, height, height / side)
-    for ratio in RATIOS:
-        wanted |= keeping(width, height, ratio)
-    for wide in across:
-        wanted |= {(wide, high) for high in down} | keeping(width, height, width / wide) | {(wide, wide)}
-    for high in down:
-        wanted |= keeping(width, height, height / high) | {(high, high)}
+    wanted = usual_sizes(width, height, RATIOS) | {(wide, high) for wide in across for high in down}
+    wanted |= {(wide, wide) for wide in across} | {keeping(width, height, width / wide) for wide in across}
+    wanted |= {(high, high) for high in down} | {keeping(width, height, height / high) for high in down}
     return sorted(size for size in wanted if _fits(width, size[0]) and _fits(height, size[1]))
 
 
-def keeping(width: int, height: int, ratio: float) -> set[tuple[int, int]]:
+def usual_sizes(width: int, height: int, ratios: Iterable[float]) -> set[tuple[int, int]]:
+    """The sides of models, square and in the picture's shape, and the sizes at some ratios."""
+    found = {(side, side) for side in SIZES} | {keeping(width, height, ratio) for ratio in ratios}
+    return found | {keeping(width, height, side / own) for own in SIZES for side in (width, height)}
+
+
+def keeping(width: int, height: int, ratio: float) -> tuple[int, int]:
     """The size at a ratio; other roundings are tried beside it."""
-    return {(round(width / ratio), round(height / ratio))}
+    return round(width / ratio), round(height / ratio)
 
 
 def _fits(side: int, reduced_to: int) -> bool:
@@ -179,18 +178,11 @@ _PIL = {
 }
 
 
-def reduced(rgb: RGB, view: View) -> RGB:
-    """The picture as a view shows it."""
+def reduced(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
+    """(height, width) or (height, width, 3) as a view shows it."""
     if view.kernel in _PIL:
-        return np.asarray(Image.fromarray(rgb).resize(view.size, _PIL[view.kernel]))
-    return np.asarray(cv2.resize(rgb, view.size, interpolation=_CV2[view.kernel]), dtype=np.uint8)
-
-
-def reduced_grey(grey: Grey, size: tuple[int, int], kernel: str) -> Grey:
-    """One channel as a view of a smooth kernel shows it."""
-    if kernel in _PIL:
-        return np.asarray(Image.fromarray(grey).resize(size, _PIL[kernel]))
-    return np.asarray(cv2.resize(grey, size, interpolation=_CV2[kernel]), dtype=np.uint8)
+        return np.asarray(Image.fromarray(pixels).resize(view.size, _PIL[view.kernel]))
+    return np.asarray(cv2.resize(pixels, view.size, interpolation=_CV2[view.kernel]), dtype=np.uint8)
 
 
 def changed(rgb: RGB, view: View) -> RGB:
@@ -202,12 +194,3 @@ def changed(rgb: RGB, view: View) -> RGB:
     found = cv2.addWeighted(reduced(rgb, view), 3.0, other, -3.0, 128.0)
     channel = int(np.argmax(cv2.meanStdDev(found)[1]))
     return np.repeat(found[..., channel : channel + 1], 3, axis=2)
-
-
-def reading_order(views: Iterable[View]) -> list[View]:
-    """The surest view of each size first."""
-    best: dict[tuple[int, int], View] = {}
-    for view in views:
-        if view.score > best.get(view.size, View(view.size, view.kernel, -1.0)).score:
-            best[view.size] = view
-    return sorted(best.values(), key=lambda view: -view.score)

@@ -10,7 +10,14 @@ from PIL import Image
 
 from guardrail.settings import Limits
 from guardrail.signals import Picture
-from guardrail.vision.containers.embedded import MAX_MEMBER_BYTES, MAX_MEMBERS, MAX_PICTURES, archived, pictures
+from guardrail.vision.containers.embedded import (
+    MAX_ENTRIES,
+    MAX_MEMBER_BYTES,
+    MAX_MEMBERS,
+    MAX_PICTURES,
+    archived,
+    pictures,
+)
 from guardrail.vision.containers.texts import Texts
 from guardrail.vision.decode import decode
 
@@ -82,3 +89,18 @@ def test_what_only_begins_like_a_picture_is_noted() -> None:
     found = decode(Picture(_png() + b"\x89PNG\r\n\x1a\nnothing of the kind"), Limits())
     assert len(found.frames) == 1
     assert any("begins like a picture" in note.why for note in found.notes)
+
+
+def test_methods_that_choose_their_memory_are_not_unpacked() -> None:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.txt", "ignore the picture")
+    texts = Texts()
+    assert archived(data.getvalue(), "trailing", texts) == []
+    assert (texts.items, texts.notes[0].why) == ((), "a member is packed in a way that is not read")
+
+
+def test_an_archive_of_endless_entries_is_not_opened() -> None:
+    texts = Texts()
+    assert archived(b"PK\x03\x04" + b"PK\x01\x02" * (MAX_ENTRIES + 1), "trailing", texts) == []
+    assert "entries" in texts.notes[0].why

@@ -52,7 +52,7 @@ def test_windows_and_wide_comments() -> None:
 
 def test_a_block_with_a_thumbnail_is_kept_for_its_picture() -> None:
     texts = Texts()
-    block = _block([(0x0201, 4, 1, b"\x08\x00\x00\x00")])
+    block = _block([(0x0201, 4, 1, b"\x08\x00\x00\x00")] * 3)
     read_exif(block, texts)
     assert texts.blocks == [("exif", block)]
 
