@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import onnx
 
 from guardrail.errors import ModelIntegrityError
+from guardrail.inference.folding import folded
 
 
 def sface_inputs(data: bytes) -> bytes:
@@ -47,4 +48,5 @@ FIXUPS: Mapping[str, Callable[[bytes], bytes]] = {
     "sface-inputs": sface_inputs,
     "yunet-scales": yunet_scales,
     "ppocr-characters": ppocr_characters,
+    "folded": folded,
 }
