@@ -26,7 +26,7 @@ from guardrail.inference import ModelStore
 from guardrail.policy import Policy, load_policy
 from guardrail.records import DecisionLog, LocalRegistry, Vault
 from guardrail.settings import Settings, load_settings
-from guardrail.signals import GenerationRequest, Picture, Prompt, Signal, Subject
+from guardrail.signals import Coverage, GenerationRequest, Picture, Prompt, Signal, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.concepts import ConceptsDetector
 from guardrail.verdict import Verdict
@@ -345,6 +345,8 @@ class Guard:
         except Exception as error:
             judging.fault("guard-error", "decoding failed", picture.where, f"failed: {type(error).__name__}")
             return
+        if decoded.notes:
+            judging.coverage.append(Coverage(skipped=decoded.notes))
         prior = tuple(signal for signals in judging.prior.values() for signal in signals)
         judging.subjects.append(Subject(judging.stage, judging.request, picture=decoded, prior=prior))
 

@@ -20,7 +20,6 @@ from guardrail.signals import DecodedPicture, Frame, Picture
 from guardrail.vision.colour import Renderer
 from guardrail.vision.containers import avif, gif, jpeg, png, webp
 from guardrail.vision.containers.embedded import archived, pictures
-from guardrail.vision.containers.exif import read_exif
 from guardrail.vision.containers.header import Header, refuse
 from guardrail.vision.containers.sniff import sniff
 from guardrail.vision.containers.texts import Texts
@@ -31,9 +30,23 @@ SCANNERS: Mapping[str, Callable[[bytes, int], Header]] = MappingProxyType(
 )
 """The accepted types and what reads their headers; keys are also Pillow's plugin names in lower case."""
 
+MAX_EMBEDDED = 32
+"""Pictures inside the file that are tried."""
+
 # The one piece of process state this package sets: Pillow's own bomb limit raises instead of warning. Our limits come
 # first, so it is only met when an operator raises them beyond Pillow's.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
+
+def structure(data: bytes, limits: Limits) -> tuple[Header, int]:
+    """What a file says before a pixel is decoded: its type, sizes, texts, and the way it is turned (1 to 8, TIFF 6.0).
+
+    Raises:
+        PictureError: as `decode`, for all but the pixels.
+    """
+    header = SCANNERS[sniff(data)](data, limits.max_frames)
+    _check(header, limits)
+    return header, header.orientation()
 
 
 def decode(picture: Picture, limits: Limits) -> DecodedPicture:
@@ -61,10 +74,7 @@ def decode(picture: Picture, limits: Limits) -> DecodedPicture:
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on in this process",
             advice="Leave it off: with it Pillow invents the missing pixels of broken files.",
         )
-    kind = sniff(picture.data)
-    header = SCANNERS[kind](picture.data, limits.max_frames)
-    _check(header, limits)
-    orientation = read_exif(header.exif, header.texts) if header.exif else 1
+    header, orientation = structure(picture.data, limits)
     renderer = Renderer(header.icc, header.gamma)
     frames: list[Frame] = []
     alpha = None
@@ -78,34 +88,44 @@ def decode(picture: Picture, limits: Limits) -> DecodedPicture:
             frames.append(Frame(len(frames), orient(shown, orientation)))
     if renderer.fault:
         header.texts.note("picture.colour", renderer.fault)
-    _add_embedded(picture, header.texts, frames, limits)
+    _add_embedded(header.texts, frames, limits)
     height, width = frames[0].rgb.shape[:2]
-    return DecodedPicture(picture, kind, width, height, tuple(frames), alpha, header.texts.items, header.texts.notes)
+    texts = header.texts
+    return DecodedPicture(picture, header.format, width, height, tuple(frames), alpha, texts.items, texts.notes)
 
 
-def _add_embedded(picture: Picture, texts: Texts, frames: list[Frame], limits: Limits) -> None:
-    """Pictures inside the file that are no part of the picture, as further frames; files in those are left alone."""
+def _add_embedded(texts: Texts, frames: list[Frame], limits: Limits) -> None:
+    """Pictures inside the file that are no part of the picture, as further frames; files in those are only told."""
+    tries = 0
     for where, block in texts.blocks:
         for data in (*pictures(block), *archived(block, where, texts)):
+            tries += 1
             room = limits.max_frames - len(frames)
             spent = sum(frame.rgb.shape[0] * frame.rgb.shape[1] for frame in frames)
-            if room <= 0 or spent >= limits.max_total_pixels:
+            if room <= 0 or spent >= limits.max_total_pixels or tries > MAX_EMBEDDED:
                 texts.note(f"picture.{where}", "further pictures inside the file were not looked at")
                 return
             rest = limits.model_copy(update={"max_frames": room, "max_total_pixels": limits.max_total_pixels - spent})
             try:
-                kind = sniff(data)
-                header = SCANNERS[kind](data, rest.max_frames)
-                _check(header, rest)
+                header, orientation = structure(data, rest)
                 shown = list(_frames(header))
             except PictureError as error:
                 texts.note(
                     f"picture.{where}", f"something that begins like a picture cannot be decoded ({error.reason})"
                 )
                 continue
-            frames += [Frame(len(frames) + index, seen.rgb, seen.beneath) for index, seen in enumerate(shown)]
+            frames += [
+                Frame(
+                    len(frames) + index,
+                    orient(seen.rgb, orientation),
+                    None if seen.beneath is None else orient(seen.beneath, orientation),
+                )
+                for index, seen in enumerate(shown)
+            ]
             for item in header.texts.items:
                 texts.add(f"{where}:{item.where}", item.text)
+            if any(next(pictures(inner), None) is not None for _, inner in header.texts.blocks):
+                texts.note(f"picture.{where}", "pictures inside pictures inside the file were not looked at")
 
 
 def _check(header: Header, limits: Limits) -> None:

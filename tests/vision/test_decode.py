@@ -76,7 +76,7 @@ def test_orientation_is_applied(orientation: int) -> None:
 
 def test_texts_and_notes_are_carried() -> None:
     found = _decode(encoded(drawing(), "PNG", pnginfo=png_texts(tnote="hello there"), exif=exif()) + b"more at the end")
-    assert {text.where for text in found.texts} == {"png:tEXt", "exif", "trailing"}
+    assert {text.where for text in found.texts} == {"png:tEXt", "exif", "exif:UserComment", "trailing"}
     assert [note.what for note in found.notes] == ["picture.trailing"]
 
 

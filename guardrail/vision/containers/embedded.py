@@ -42,26 +42,26 @@ def archived(block: bytes, where: str, texts: Texts) -> list[bytes]:
         return []
     found: list[bytes] = []
     if block.count(_ENTRY) > MAX_ENTRIES:
-        texts.note(f"{where}:zip", f"an archive with more than {MAX_ENTRIES} entries")
+        texts.note(f"picture.{where}:zip", f"an archive with more than {MAX_ENTRIES} entries")
         return []
     try:
         with zipfile.ZipFile(io.BytesIO(block)) as archive:
             members = archive.infolist()
             if len(members) > MAX_MEMBERS:
-                texts.note(f"{where}:zip", f"only {MAX_MEMBERS} of {len(members)} members were read")
+                texts.note(f"picture.{where}:zip", f"only {MAX_MEMBERS} of {len(members)} members were read")
             for member in members[:MAX_MEMBERS]:
                 if member.compress_type not in _PACKED:
-                    texts.note(f"{where}:zip", "a member is packed in a way that is not read")
+                    texts.note(f"picture.{where}:zip", "a member is packed in a way that is not read")
                     continue
                 with archive.open(member) as opened:
                     data = opened.read(MAX_MEMBER_BYTES + 1)
                 if len(data) > MAX_MEMBER_BYTES:
-                    texts.note(f"{where}:zip", f"a member has more than {MAX_MEMBER_BYTES} bytes")
+                    texts.note(f"picture.{where}:zip", f"a member has more than {MAX_MEMBER_BYTES} bytes")
                     data = data[:MAX_MEMBER_BYTES]
                 if _PICTURE.match(data):
                     found.append(data)
                 else:
                     texts.add_all(f"{where}:zip", data)
     except _UNREADABLE:
-        texts.note(f"{where}:zip", "an archive that cannot be read")
+        texts.note(f"picture.{where}:zip", "an archive that cannot be read")
     return found[:MAX_PICTURES]

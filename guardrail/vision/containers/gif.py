@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from guardrail.vision.containers.header import Header, refuse
-from guardrail.vision.containers.texts import Texts, as_text
+from guardrail.vision.containers.jumbf import read_jumbf
+from guardrail.vision.containers.texts import Texts, as_text, slack
+from guardrail.vision.containers.xmp import read_xmp
 
 MAX_SUB_BLOCKS = 400_000
 """Sub-blocks of one file: 32 MiB of full ones is 131,000."""
 
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
-_CONTROL, _COMMENT, _PLAIN_TEXT = 0xF9, 0xFE, 0x01
+_CONTROL, _COMMENT, _PLAIN_TEXT, _APPLICATION = 0xF9, 0xFE, 0x01, 0xFF
+_XMP, _C2PA = b"XMP DataXMP", b"C2PA_GIF"
 
 
 def scan(data: bytes, max_frames: int) -> Header:
@@ -69,7 +72,10 @@ class _Walk:
         right, bottom = self._word(at) + self._word(at + 4), self._word(at + 2) + self._word(at + 6)
         # decoders grow the screen to hold a frame that reaches over its edge
         self.size = max(self.size[0], right), max(self.size[1], bottom)
-        return self._skip(at + 9 + self._table(self._byte(at + 8)) + 1)[0]
+        start = at + 9 + self._table(self._byte(at + 8)) + 1
+        end, _ = self._skip(start)
+        self.texts.add("gif:slack", slack(self.data[start:end]))
+        return end
 
     def _extension(self, at: int) -> int:
         label = self._byte(at)
@@ -78,7 +84,14 @@ class _Walk:
             self.texts.add("gif:comment", as_text(body))
         elif label == _PLAIN_TEXT:
             self.texts.add("gif:text", as_text(body[12:]))
+        elif label == _APPLICATION and body.startswith(_XMP):
+            # the packet stands in the file as it is; its letters only happen to be read as sizes of sub-blocks
+            packet = self.data[at + 2 + len(_XMP) : end].partition(b"\x01\xff\xfe")[0]
+            read_xmp(packet, self.texts)
+        elif label == _APPLICATION and body.startswith(_C2PA):
+            read_jumbf(body[len(_C2PA) + 3 :], self.texts)
         elif label != _CONTROL:
+            self.texts.blocks.append(("gif:application", body))
             self.texts.add_block("gif:application", body)
         return end
 

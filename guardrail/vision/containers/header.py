@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from guardrail.errors import PictureError
+from guardrail.vision.containers.exif import read_exif
+from guardrail.vision.containers.icc import read_icc
 from guardrail.vision.containers.texts import Texts
+
+MAX_EXIF = 7
+"""EXIF blocks read after the first."""
 
 ADVICE = {
     "empty": "Send the picture's bytes.",
@@ -35,7 +40,8 @@ class Header:
         sizes: (width, height) in pixels of each stored image; all frames of one stored animation share one size.
         frames: frames in all.
         streams: what the pixel decoder is given, one entry a stored image: only parts that make pixels.
-        exif: the EXIF block (TIFF structure), or empty.
+        exif: the first EXIF block (TIFF structure), or empty.
+        exif_more: further EXIF blocks, which viewers ignore.
         icc: the ICC profile, or empty.
         gamma: the exponent a PNG states for its samples (gAMA), or None.
         texts: text found in the container, and what of it could not be read.
@@ -46,6 +52,28 @@ class Header:
     frames: int
     streams: list[bytes]
     exif: bytes = b""
+    exif_more: list[bytes] = field(default_factory=list)
     icc: bytes = b""
     gamma: float | None = None
     texts: Texts = field(default_factory=Texts)
+
+    def add_exif(self, block: bytes) -> None:
+        """Keep a block: the first one turns the picture, all of them are read."""
+        if not self.exif:
+            self.exif = block
+        elif block != self.exif:
+            self.exif_more.append(block)
+
+    def add_icc(self, profile: bytes) -> None:
+        """Keep the first profile, and the texts of every one."""
+        self.icc = self.icc or profile
+        read_icc(profile, self.texts)
+
+    def orientation(self) -> int:
+        """Read every EXIF block into `texts`; 1 to 8 as in TIFF 6.0, by the first block."""
+        found = read_exif(self.exif, self.texts) if self.exif else 1
+        for block in self.exif_more[:MAX_EXIF]:
+            read_exif(block, self.texts)
+        if len(self.exif_more) > MAX_EXIF:
+            self.texts.note("picture.exif", f"blocks after the first {MAX_EXIF + 1} were not read")
+        return found

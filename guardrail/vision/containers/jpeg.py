@@ -10,7 +10,10 @@ import re
 
 from guardrail.errors import PictureError
 from guardrail.vision.containers.header import Header, refuse
-from guardrail.vision.containers.texts import as_text
+from guardrail.vision.containers.iptc import read_photoshop
+from guardrail.vision.containers.jumbf import read_jumbf, segments_joined
+from guardrail.vision.containers.texts import as_text, slack
+from guardrail.vision.containers.xmp import joined, read_xmp
 
 MAX_SEGMENTS = 10_000
 MAX_SCANS = 100
@@ -21,11 +24,12 @@ MAX_SCAN_PIXELS = 640_000_000
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _SEGMENT = re.compile(rb"\xff+[^\x00\xff]")
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_APP0, _APP1, _APP2, _APP14, _COM = 0xE0, 0xE1, 0xE2, 0xEE, 0xFE
+_APP0, _APP1, _APP2, _APP11, _APP13, _APP14, _COM = 0xE0, 0xE1, 0xE2, 0xEB, 0xED, 0xEE, 0xFE
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _START = b"\xff\xd8\xff"
 _EXIF, _ICC = b"Exif\x00\x00", b"ICC_PROFILE\x00"
 _XMP, _XMP_MORE = b"http://ns.adobe.com/xap/1.0/\x00", b"http://ns.adobe.com/xmp/extension/\x00"
+_PHOTOSHOP, _JUMBF = b"Photoshop 3.0\x00", b"JP"
 
 
 def scan(data: bytes, max_frames: int) -> Header:
@@ -40,9 +44,12 @@ def scan(data: bytes, max_frames: int) -> Header:
         if len(header.streams) >= max_frames:
             raise refuse("too_many_frames", f"the JPEG file holds more than {max_frames} images")
         try:
-            at = _Image(data, following, header).end
+            end = _Image(data, following, header).end
         except PictureError:
             break
+        if following > at:
+            header.texts.add_tail(data[at:following])
+        at = end
     header.frames = len(header.streams)
     header.texts.add_tail(data[at:])
     return header
@@ -57,10 +64,9 @@ class _Image:
         self._size: tuple[int, int] | None = None
         self._scans = 0
         self._kept: list[bytes] = [data[start : start + 2]]
-        self._icc: list[bytes] = []
+        self._parts: dict[str, list[bytes]] = {}
         self.end = self._walk(start + 2)
-        header.icc = header.icc or b"".join(part[14:] for part in sorted(self._icc, key=lambda part: part[12]))
-        header.texts.add_block("icc", b"".join(self._icc))
+        self._read_parts()
         if self._size is None or not self._scans:
             raise refuse("corrupt", "the JPEG holds no picture")
         header.sizes.append(self._size)
@@ -77,6 +83,7 @@ class _Image:
             at, marker = found.end(), data[found.end() - 1]
             if marker == _EOI:
                 self._kept.append(b"\xff\xd9")
+                self._header.texts.add("jpeg:slack", slack(self._kept[-2]))
                 return at
             length = int.from_bytes(data[at : at + 2], "big")
             if at + max(length, 2) > len(data):
@@ -96,23 +103,38 @@ class _Image:
         return found
 
     def _segment(self, marker: int, body: bytes) -> None:
-        texts = self._header.texts
         if marker in _FRAME_HEADERS:
             self._frame(body)
         elif marker == _SOS:
             self._scan()
         elif marker == _COM:
-            texts.add("jpeg:COM", as_text(body))
+            self._header.texts.add("jpeg:COM", as_text(body))
         elif marker == _APP1 and body.startswith(_EXIF):
-            self._header.exif = self._header.exif or body
+            self._header.add_exif(body)
         elif marker == _APP1 and body.startswith(_XMP):
-            texts.add("xmp", as_text(body.removeprefix(_XMP)))
-        elif marker == _APP1 and body.startswith(_XMP_MORE):
-            texts.add("xmp", as_text(body[len(_XMP_MORE) + 40 :]))
-        elif marker == _APP2 and body.startswith(_ICC) and len(body) > 14:
-            self._icc.append(body)
+            read_xmp(body.removeprefix(_XMP), self._header.texts)
         elif _APP0 <= marker <= 0xEF:
-            texts.add_block("jpeg:APP", body)
+            name, body = _named(marker, body)
+            self._parts.setdefault(name, []).append(body)
+
+    def _read_parts(self) -> None:
+        """Blocks that segments of 64 KB cut into parts, put together."""
+        texts = self._header.texts
+        for name, parts in self._parts.items():
+            if name == "icc":
+                self._header.add_icc(b"".join(part[2:] for part in sorted(parts, key=lambda part: part[:1])))
+            elif name == "xmp:extended":
+                for packet in joined(parts):
+                    read_xmp(packet, texts, name)
+            elif name == "photoshop":
+                read_photoshop(b"".join(parts), texts)
+            elif name == "c2pa":
+                for box in segments_joined(parts):
+                    read_jumbf(box, texts)
+            else:
+                block = b"".join(parts)
+                texts.blocks.append((name, block))
+                texts.add_block(name, block)
 
     def _frame(self, body: bytes) -> None:
         if self._size is not None or len(body) < 6:
@@ -126,3 +148,16 @@ class _Image:
         work = (self._scans - 1) * self._size[0] * self._size[1]
         if self._scans > MAX_SCANS or work > MAX_SCAN_PIXELS:
             raise refuse("corrupt", "the JPEG has more scans than any encoder writes")
+
+
+def _named(marker: int, body: bytes) -> tuple[str, bytes]:
+    """What an application segment is a part of, and its bytes without the mark that says so."""
+    if marker == _APP1 and body.startswith(_XMP_MORE):
+        return "xmp:extended", body.removeprefix(_XMP_MORE)
+    if marker == _APP2 and body.startswith(_ICC):
+        return "icc", body.removeprefix(_ICC)
+    if marker == _APP13 and body.startswith(_PHOTOSHOP):
+        return "photoshop", body.removeprefix(_PHOTOSHOP)
+    if marker == _APP11 and body.startswith(_JUMBF):
+        return "c2pa", body
+    return f"jpeg:APP{marker - _APP0}", body

@@ -5,10 +5,17 @@ from __future__ import annotations
 import zlib
 
 from guardrail.vision.containers.header import Header, refuse
-from guardrail.vision.containers.texts import InflationError, Texts, as_text, inflate
+from guardrail.vision.containers.icc import read_icc
+from guardrail.vision.containers.iptc import read_iptc, read_photoshop
+from guardrail.vision.containers.jumbf import read_jumbf
+from guardrail.vision.containers.texts import MAX_SLACK_BYTES, InflationError, Texts, as_text, slack
+from guardrail.vision.containers.xmp import read_xmp
 
 MAX_CHUNKS = 20_000
+MAX_KEYWORD = 79
 _PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT"})
+_RAW, _XMP = b"Raw profile type ", b"XML:com.adobe.xmp"
+_CODED = frozenset({b"IDAT", b"fdAT"})
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -59,6 +66,7 @@ def scan(data: bytes, max_frames: int) -> Header:
     animation = _Animation(max_frames)
     kept: list[bytes | memoryview] = [_SIGNATURE]
     dropped = False
+    pixels: list[memoryview] = []
     while True:
         chunks += 1
         if chunks > MAX_CHUNKS:
@@ -75,6 +83,8 @@ def scan(data: bytes, max_frames: int) -> Header:
                 raise refuse("corrupt", "a chunk of the PNG does not match its checksum")
             animation.see(kind, body)
             kept.append(view[at:end])
+            if kind in _CODED:
+                pixels.append(body)
         else:
             dropped = True
             _ancillary(kind, bytes(body), header)
@@ -83,8 +93,18 @@ def scan(data: bytes, max_frames: int) -> Header:
             break
     header.frames = animation.frames()
     header.texts.add_tail(data[at:])
+    header.texts.add("png:slack", slack(_last(pixels)))
     header.streams.append(b"".join(kept) if dropped or at < len(data) else data)
     return header
+
+
+def _last(pixels: list[memoryview]) -> bytes:
+    """The last coded pixels, from as many chunks as are searched."""
+    first, size = len(pixels), 0
+    while first and size < MAX_SLACK_BYTES:
+        first -= 1
+        size += len(pixels[first])
+    return b"".join(pixels[first:])
 
 
 def _size(kind: bytes, body: memoryview) -> tuple[int, int]:
@@ -98,38 +118,72 @@ def _ancillary(kind: bytes, body: bytes, header: Header) -> None:
     if kind == b"gAMA" and len(body) == 4:
         header.gamma = int.from_bytes(body, "big") / 100_000 or None
     elif kind == b"eXIf":
-        header.exif = header.exif or body
+        header.add_exif(body)
     elif kind == b"iCCP":
-        _, _, rest = body.partition(b"\x00")
-        header.icc = header.icc or _inflated("icc", rest[1:], texts)
-        texts.add_block("icc", header.icc)
+        name, _, rest = body.partition(b"\x00")
+        texts.add("png:iCCP", as_text(name[:MAX_KEYWORD]))
+        header.add_icc(_inflated("icc", rest[1:], texts))
     elif kind == b"tEXt":
         keyword, _, value = body.partition(b"\x00")
-        texts.add("png:tEXt", f"{as_text(keyword)}: {as_text(value)}")
+        _text("png:tEXt", keyword, value, header)
     elif kind == b"zTXt":
         keyword, _, rest = body.partition(b"\x00")
-        texts.add("png:zTXt", f"{as_text(keyword)}: {as_text(_inflated('png:zTXt', rest[1:], texts))}")
+        _text("png:zTXt", keyword, _inflated("png:zTXt", rest[1:], texts), header)
     elif kind == b"iTXt":
-        _international(body, texts)
+        _international(body, header)
+    elif kind == b"caBX":
+        read_jumbf(body, texts)
     else:
+        texts.blocks.append(("png:other", body))
         texts.add_block("png:other", body)
 
 
-def _international(body: bytes, texts: Texts) -> None:
+def _text(where: str, keyword: bytes, value: bytes, header: Header) -> None:
+    if keyword.startswith(_RAW):
+        _raw_profile(keyword.removeprefix(_RAW), value, header)
+    elif keyword == _XMP:
+        read_xmp(value, header.texts)
+    else:
+        header.texts.add(where, f"{as_text(keyword)}: {as_text(value)}")
+
+
+def _raw_profile(kind: bytes, value: bytes, header: Header) -> None:
+    """Metadata in hexadecimal, as ImageMagick writes it: a name, a length, then the digits."""
+    head = value.split(None, 2)
+    try:
+        block = bytes.fromhex(head[-1].decode("ascii")) if len(head) == 3 else b""
+    except ValueError:
+        block = b""
+    if not block:
+        header.texts.add("png:profile", as_text(value))
+    elif block.startswith(b"Exif") or kind == b"exif":
+        header.exif_more.append(block)
+    elif block.startswith(b"8BIM"):
+        read_photoshop(block, header.texts)
+    elif kind == b"iptc":
+        read_iptc(block, header.texts)
+    elif kind in (b"icc", b"icm"):
+        read_icc(block, header.texts)
+    else:
+        read_xmp(block, header.texts)
+
+
+def _international(body: bytes, header: Header) -> None:
     keyword, _, rest = body.partition(b"\x00")
     packed, rest = rest[:1] == b"\x01", rest[2:]
     _, _, rest = rest.partition(b"\x00")
     translated, _, value = rest.partition(b"\x00")
     if packed:
-        value = _inflated("png:iTXt", value, texts)
-    texts.add("png:iTXt", f"{as_text(keyword)} {as_text(translated)}: {as_text(value)}")
+        value = _inflated("png:iTXt", value, header.texts)
+    named = keyword if not translated else keyword + b" " + translated
+    _text("png:iTXt", named, value, header)
 
 
 def _inflated(where: str, data: bytes, texts: Texts) -> bytes:
     try:
-        return inflate(data)
+        return texts.inflate(data)
     except InflationError as error:
         if error.bomb:
-            raise refuse("too_many_bytes", "a compressed block of the PNG inflates beyond the limit") from None
-        texts.note(where, "a compressed block does not inflate")
+            raise refuse("too_many_bytes", "compressed blocks of the PNG inflate beyond the limit") from None
+        texts.note(f"picture.{where}", "a compressed block does not inflate")
         return b""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from guardrail.vision.containers.header import Header, refuse
-from guardrail.vision.containers.texts import as_text
+from guardrail.vision.containers.jumbf import read_jumbf
+from guardrail.vision.containers.texts import slack
+from guardrail.vision.containers.xmp import read_xmp
 
 MAX_CHUNKS = 20_000
 _PIXELS = frozenset({b"VP8 ", b"VP8L", b"ALPH", b"ANIM"})
+_CODED = frozenset({b"VP8 ", b"VP8L"})
 _ANIMATED = 0x02
 
 
@@ -57,11 +60,15 @@ def _size(data: bytes) -> tuple[int, int]:
 
 def _metadata(kind: bytes, body: bytes, header: Header) -> None:
     if kind == b"EXIF":
-        header.exif = header.exif or body
+        header.add_exif(body)
     elif kind == b"XMP ":
-        header.texts.add("xmp", as_text(body))
+        read_xmp(body, header.texts)
     elif kind == b"ICCP":
-        header.icc = header.icc or body
-        header.texts.add_block("icc", body)
+        header.add_icc(body)
+    elif kind == b"C2PA":
+        read_jumbf(body, header.texts)
+    elif kind in _CODED:
+        header.texts.add("webp:slack", slack(body))
     elif kind not in _PIXELS and kind != b"VP8X":
+        header.texts.blocks.append(("webp:other", body))
         header.texts.add_block("webp:other", body)

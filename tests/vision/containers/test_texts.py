@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import zlib
 
 import pytest
@@ -9,13 +10,17 @@ from hypothesis import strategies as st
 from guardrail.vision.containers.texts import (
     MAX_CHARS,
     MAX_INFLATED_BYTES,
+    MAX_INFLATED_TOTAL,
+    MAX_PIECE,
     MAX_TEXTS,
     MAX_TOTAL_CHARS,
+    OVERLAP,
     InflationError,
     Texts,
     as_text,
     inflate,
     runs,
+    slack,
 )
 
 
@@ -52,13 +57,53 @@ def test_wide_text_is_found() -> None:
 def test_bounds_are_kept_and_told() -> None:
     texts = Texts()
     texts.add("a", "x" * (MAX_CHARS + 1))
-    assert len(texts.items[0].text) == MAX_CHARS
-    assert texts.notes
-    for _ in range(MAX_TEXTS + 5):
-        texts.add("b", "y" * 9000)
-    assert len(texts.items) <= MAX_TEXTS
-    assert sum(len(item.text) for item in texts.items) <= MAX_TOTAL_CHARS
+    assert "a text longer" in texts.notes[0].why
+    for number in range(MAX_TEXTS + 5):
+        texts.add("b", "y" * 9000 + str(number))
+    repeated = len(texts.items) * OVERLAP
+    assert MAX_CHARS < sum(len(item.text) for item in texts.items) <= MAX_TOTAL_CHARS + repeated
     assert {note.what for note in texts.notes} == {"picture.texts"}
+
+
+@given(st.text(alphabet="abcdefgh ", min_size=1).map(str.strip), st.integers(1, 5))
+def test_long_texts_are_cut_into_pieces_that_overlap(words: str, times: int) -> None:
+    text = ("start " + words + " x" * MAX_PIECE) * times + "the end of it"
+    texts = Texts()
+    texts.add("a", text)
+    pieces = [item.text for item in texts.items]
+    assert max(map(len, pieces)) <= MAX_PIECE
+    assert pieces[0] + "".join(piece[OVERLAP:] for piece in pieces[1:]) == text[:MAX_CHARS]
+
+
+def test_a_crowd_of_texts_does_not_hide_the_last() -> None:
+    texts = Texts()
+    for number in range(MAX_TEXTS * 3):
+        texts.add("png:tEXt", f"a harmless remark with the number {number}")
+    texts.add("png:tEXt", "and now something else")
+    assert any("and now something else" in item.text for item in texts.items)
+
+
+def test_a_sentence_spread_over_comments_is_put_together() -> None:
+    texts = Texts()
+    for word in ("look", "behind", "the", "door"):
+        texts.add("jpeg:COM", word)
+    assert texts.items[-1].text == "look behind the door"
+
+
+def test_words_behind_coded_pixels_are_found_and_noise_says_nothing() -> None:
+    noise = random.Random(4).randbytes(1 << 18)
+    assert slack(noise) == ""
+    assert slack(noise + b"look behind the green door" + noise[:1000]) == "look behind the green door"
+
+
+def test_all_compressed_blocks_together_are_bounded() -> None:
+    texts = Texts()
+    block = zlib.compress(bytes(MAX_INFLATED_BYTES))
+    for _ in range(MAX_INFLATED_TOTAL // MAX_INFLATED_BYTES):
+        texts.inflate(block)
+    with pytest.raises(InflationError) as caught:
+        texts.inflate(block)
+    assert caught.value.bomb
 
 
 def test_blank_text_is_left_out() -> None:
