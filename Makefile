@@ -7,12 +7,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ONCE ?=
 
-.PHONY: help install dev weights demo test test-fast lint types imports check bench bench-rivals clean
+.PHONY: help install dev weights demo test test-fast test-export lint types imports check bench bench-rivals clean
 
 help:
 	@echo "make demo       set up and run the whole way once, then serve until Ctrl-C (ONCE=1 exits)"
 	@echo "make test       set up and run every test"
 	@echo "make test-fast  unit tests without weights"
+	@echo "make test-export  export of checkpoints against torch (5.5 GB in build/, once)"
 	@echo "make check      lint, types and the import contract"
 	@echo "make bench      measure the figures of docs/PERFORMANCE.md"
 	@echo "make bench-rivals  measure beside llm-guard and presidio (6 GB in build/, once)"
@@ -46,6 +47,22 @@ test: $(VENV)/.dev weights
 
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not models and not slow"
+
+# A virtual environment of their own: torch has no place in ours. On x86-64 the builds without an index of their own.
+EXPORT ?= build/export
+ifeq ($(shell uname -m),x86_64)
+TORCH := torch==2.14.1 torchvision==0.29.1
+else
+TORCH := torch torchvision
+endif
+
+build/export/.made: pyproject.toml
+	test -x build/export/bin/python || $(BIN)/python -m venv build/export
+	build/export/bin/python -m pip install --quiet --disable-pip-version-check $(TORCH) -e '.[dev,export]'
+	@touch $@
+
+test-export: $(VENV)/.dev weights $(if $(filter build/export,$(EXPORT)),build/export/.made)
+	$(EXPORT)/bin/python -m pytest -m export -rP --timeout 900 tests/inference/export tests/vision/concepts
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -115,6 +115,7 @@ class Settings(BaseSettings):
         default_factory=lambda: user_cache_path("guardrail") / "models", description="verified weights"
     )
     models_mirror: str | None = Field(None, description="folder that holds model files or wheels, tried first")
+    manifests: tuple[Path, ...] = Field((), description="further folders of model manifests, such as exported ones")
     offline: bool = Field(False, description="never fetch weights")
     policy: str = Field("default", description="name of a shipped policy, or path of a policy file")
     providers: tuple[str, ...] = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,12 @@ def models() -> ModelStore:
 def bare_context(settings: Settings, models: ModelStore) -> DetectorContext:
     """What a detector factory gets, with nobody enrolled and nothing listed."""
     return DetectorContext(settings, models, LocalRegistry(settings))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the exporters need torch, which the default install does without; `make test-export` brings it."""
+    if find_spec("torch") is None or find_spec("open_clip") is None:
+        skip = pytest.mark.skip(reason="needs the extra `export` (torch): run `make test-export`")
+        for item in items:
+            if "export" in item.keywords:
+                item.add_marker(skip)

@@ -14,7 +14,7 @@ _VERBS = {
     "check": "judge one prompt and its pictures",
     "demo": "the whole way on this machine: sidecar, stub generator, sample requests, a table",
     "eval": "run a labelled set and print the metrics",
-    "models": "list, pull and verify the weights",
+    "models": "list, pull and verify the weights, export checkpoints",
     "names": "list people by name, one or a CSV file, whom prompts must not mean",
     "people": "enrol, list and erase protected people",
     "policy": "lint and test policies",

@@ -1,6 +1,6 @@
 """Weights -> sessions: manifests, pull and verify, ONNX sessions."""
 
-from guardrail.inference.manifest import Catalogue, Manifest, load_catalogue
+from guardrail.inference.manifest import Catalogue, Manifest, known, load_catalogue, own_folder
 from guardrail.inference.pull import ModelState, Progress, pull, verify
 from guardrail.inference.store import ModelStore, OnnxSession
 
@@ -11,7 +11,9 @@ __all__ = [
     "ModelStore",
     "OnnxSession",
     "Progress",
+    "known",
     "load_catalogue",
+    "own_folder",
     "pull",
     "verify",
 ]

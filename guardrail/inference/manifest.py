@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from guardrail.errors import ConfigurationError, ModelError
-from guardrail.settings import shipped
+from guardrail.settings import Settings, shipped
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 MAX_FILE_BYTES = 512 * 2**20
+MAX_EXPORTED_BYTES = 8 * 2**30
 
 
 class _Strict(BaseModel):
@@ -49,7 +50,15 @@ class ShippedSource(_Strict):
     path: str
 
 
-Source = Annotated[PackageSource | HubSource | ShippedSource, Field(discriminator="kind")]
+class ExportedSource(_Strict):
+    """A file that `guardrail models export` made on this machine: it lies beside its manifest and is used in place."""
+
+    kind: Literal["exported"]
+    path: Annotated[str, Field(pattern=r"^[\w-][\w.-]*/[\w-][\w.-]*$")]
+    origin: str = Field(description="what it was made from, as given to the command")
+
+
+Source = Annotated[PackageSource | HubSource | ShippedSource | ExportedSource, Field(discriminator="kind")]
 
 
 class FileSpec(_Strict):
@@ -64,7 +73,13 @@ class FileSpec(_Strict):
     source_sha256: Sha256
     sha256: Sha256
     fixup: Literal["sface-inputs", "yunet-scales", "ppocr-characters", "folded"] | None = None
-    size: int = Field(gt=0, le=MAX_FILE_BYTES, description="bytes as delivered")
+    size: int = Field(gt=0, le=MAX_EXPORTED_BYTES, description="bytes as delivered")
+
+    @property
+    def exported(self) -> ExportedSource | None:
+        """Where it lies, when it was made on this machine."""
+        first = self.sources[0]
+        return first if isinstance(first, ExportedSource) else None
 
 
 class Manifest(_Strict):
@@ -79,6 +94,12 @@ class Manifest(_Strict):
     inputs: Mapping[str, str] = Field(default_factory=dict, description="input name -> shape and range")
     outputs: list[str] = Field(default_factory=list, description="labels or meaning of the outputs")
     card: str = Field(description="what it is good for, what was and was not measured")
+    _home: Path | None = PrivateAttr(None)
+
+    @property
+    def home(self) -> Path | None:
+        """The folder that the manifest was read from."""
+        return self._home
 
     def file(self, name: str | None = None) -> FileSpec:
         """One file by name; the weights when `name` is None.
@@ -130,5 +151,30 @@ def load_catalogue(folder: Path | None = None) -> Catalogue:
             raise ConfigurationError(f"manifest {path}: {where}: {first['msg']}") from error
         if manifest.name != path.stem:
             raise ConfigurationError(f"manifest {path}: the model is called {manifest.name!r}")
+        manifest._home = folder
         found[manifest.name] = manifest
     return Catalogue(found, folder)
+
+
+def known(settings: Settings) -> Catalogue:
+    """The shipped manifests, those of models exported on this machine, and those of the folders in the settings.
+
+    Raises:
+        ConfigurationError: a manifest does not parse, or two have one name.
+    """
+    base = load_catalogue()
+    found = dict(base)
+    for folder in (own_folder(settings), *settings.manifests):
+        for name, manifest in load_catalogue(folder).items():
+            if name in found:
+                raise ConfigurationError(
+                    f"two manifests are called {name!r}; the second is in {folder}",
+                    advice="Export it again with another --name, or take the folder out of the setting `manifests`.",
+                )
+            found[name] = manifest
+    return Catalogue(found, base.folder)
+
+
+def own_folder(settings: Settings) -> Path:
+    """Where `guardrail models export` writes unless told otherwise."""
+    return settings.data_dir / "models"

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from guardrail.errors import ModelError, ModelIntegrityError, ModelMissingError, ModelSourceError
 from guardrail.inference.fixups import FIXUPS
-from guardrail.inference.manifest import Catalogue, FileSpec, Manifest, load_catalogue
+from guardrail.inference.manifest import Catalogue, FileSpec, Manifest, known
 from guardrail.inference.sources import DEFAULT_HUB, check, deliver, describe, from_mirror
 from guardrail.settings import Settings
 
@@ -60,25 +60,28 @@ def pull(
         names: models; None means all.
         settings: where the cache and the mirror are.
         progress: told about every file.
-        catalogue: the shipped one when None.
+        catalogue: every known manifest when None.
 
     Raises:
+        ModelMissingError: a model that was exported on this machine is gone.
         ModelSourceError: no source could deliver a file; the message lists what each said.
         ModelIntegrityError: a delivery or a fix-up is not what the manifest names.
     """
-    catalogue = catalogue or load_catalogue()
+    catalogue = catalogue or known(settings)
     settings.models_dir.mkdir(parents=True, exist_ok=True)
     for name in list(catalogue) if names is None else names:
         manifest = catalogue[name]
         with FileLock(settings.models_dir / f".{name}.lock"):
             for spec in manifest.files:
-                _ensure(manifest, spec, settings, catalogue.folder, progress)
+                _ensure(manifest, spec, settings, manifest.home or catalogue.folder, progress)
     with contextlib.suppress(OSError):
         shutil.rmtree(settings.models_dir / _DOWNLOADS)
 
 
 def cached(manifest: Manifest, spec: FileSpec, settings: Settings) -> Path:
     """Where a file of a model lies, or will lie."""
+    if spec.exported is not None and manifest.home is not None:
+        return manifest.home / spec.exported.path
     return settings.models_dir / manifest.name / spec.name
 
 
@@ -94,9 +97,10 @@ def verified(manifest: Manifest, spec: FileSpec, settings: Settings) -> Path:
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
+        made = spec.exported
+        command = f"export {made.origin}" if made else f"pull {manifest.name}"
         raise ModelMissingError(
-            f"model {manifest.name!r} is not here ({path} is missing)",
-            advice=f"Run `guardrail models pull {manifest.name}`.",
+            f"model {manifest.name!r} is not here ({path} is missing)", advice=f"Run `guardrail models {command}`."
         ) from None
     except OSError as error:
         raise ModelMissingError(f"model {manifest.name!r} cannot be read: {type(error).__name__}") from error
@@ -108,7 +112,7 @@ def verified(manifest: Manifest, spec: FileSpec, settings: Settings) -> Path:
 def verify(settings: Settings, *, catalogue: Catalogue | None = None) -> list[ModelState]:
     """Compare every file of every model with its manifest."""
     states = []
-    for manifest in (catalogue or load_catalogue()).values():
+    for manifest in (catalogue or known(settings)).values():
         state, detail = "ok", ""
         for spec in manifest.files:
             try:
@@ -130,7 +134,8 @@ def _ensure(manifest: Manifest, spec: FileSpec, settings: Settings, shipped: Pat
         verified(manifest, spec, settings)
         return
     except ModelError:
-        pass
+        if spec.exported is not None:
+            raise
     if progress:
         progress.start(manifest.name, spec.name, spec.size)
     data, source = _fetch(manifest, spec, settings, shipped, progress)

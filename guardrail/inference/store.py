@@ -13,7 +13,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from guardrail.errors import DetectionError, ModelIntegrityError, RuntimeMissingError
-from guardrail.inference.manifest import Catalogue, load_catalogue
+from guardrail.inference.manifest import Catalogue, known
 from guardrail.inference.pull import verified
 from guardrail.settings import Settings
 
@@ -57,12 +57,12 @@ class ModelStore:
 
     Args:
         settings: cache folder, providers, threads.
-        catalogue: the shipped one when None.
+        catalogue: every known manifest when None.
     """
 
     def __init__(self, settings: Settings, catalogue: Catalogue | None = None) -> None:
         self._settings = settings
-        self._catalogue = catalogue or load_catalogue()
+        self._catalogue = catalogue or known(settings)
         self._sessions: dict[str, OnnxSession] = {}
         self._files: dict[tuple[str, str], Path] = {}
         self._lock = threading.Lock()
