@@ -248,6 +248,7 @@ class DecodedPicture:
         width, height: of the oriented picture, in pixels.
         frames: every frame of the file, at least one.
         alpha: (height, width) of the first frame, or None when it has no transparency.
+        indexed: where the first frame has a palette: the entry of each pixel as (height, width), and colours as (n, 3).
         texts: text found in the container.
         notes: what decoding could not look at.
     """
@@ -258,6 +259,7 @@ class DecodedPicture:
     height: int
     frames: tuple[Frame, ...]
     alpha: NDArray[np.uint8] | None = None
+    indexed: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
     texts: tuple[EmbeddedText, ...] = ()
     notes: tuple[Skip, ...] = ()
 

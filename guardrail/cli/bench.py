@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from guardrail.cli import _bench_hidden
+from guardrail.cli import _bench_hidden, _bench_structure
 from guardrail.cli.serve import keep_freed_memory
 from guardrail.detector import DetectorContext, build
 from guardrail.guard import Guard
@@ -97,6 +97,25 @@ def output(runs: int, as_json: bool) -> None:
             run()
             rows[f"1024x1024 {format}, one face"] = _timed([run] * runs)
     _report(rows, as_json)
+
+
+@command.command()
+@click.option("--runs", default=15, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def structure(runs: int, as_json: bool) -> None:
+    """What files of a 1024x1024 picture say beside what they show, by format: container, hidden planes, low bits."""
+    keep_freed_memory()
+    portrait = ModelStore(load_settings(record=False)).file("sample-portraits", "astronaut.png")
+    image = Image.open(portrait).convert("RGB").resize((1024, 1024), Image.Resampling.LANCZOS)
+    rows = _bench_structure.measured(image, runs)
+    if as_json:
+        click.echo(orjson.dumps({"machine": _machine(), "rows": rows}))
+        return
+    names = ("container", "planes", "low_bits", "sum", "pixels")
+    table = Table("format", *(f"{name.replace('_', ' ')} ms" for name in names), title=_machine())
+    for label, row in rows.items():
+        table.add_row(label, *(f"{row[f'{name}_ms']:.2f}" for name in names))
+    Console().print(table)
 
 
 @command.command()

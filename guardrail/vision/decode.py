@@ -77,10 +77,12 @@ def decode(picture: Picture, limits: Limits) -> DecodedPicture:
     header, orientation = structure(picture.data, limits)
     renderer = Renderer(header.icc, header.gamma)
     frames: list[Frame] = []
-    alpha = None
+    alpha = indexed = None
     for seen in _frames(header):
         if not frames and seen.alpha is not None:
             alpha = orient(seen.alpha, orientation)
+        if not frames and seen.indexed is not None:
+            indexed = orient(seen.indexed[0], orientation), seen.indexed[1]
         beneath = None if seen.beneath is None else orient(seen.beneath, orientation)
         frames.append(Frame(len(frames), orient(seen.rgb, orientation), beneath))
         shown = renderer.render(seen.rgb)
@@ -91,7 +93,9 @@ def decode(picture: Picture, limits: Limits) -> DecodedPicture:
     _add_embedded(header.texts, frames, limits)
     height, width = frames[0].rgb.shape[:2]
     texts = header.texts
-    return DecodedPicture(picture, header.format, width, height, tuple(frames), alpha, texts.items, texts.notes)
+    return DecodedPicture(
+        picture, header.format, width, height, tuple(frames), alpha, indexed, texts.items, texts.notes
+    )
 
 
 def _add_embedded(texts: Texts, frames: list[Frame], limits: Limits) -> None:

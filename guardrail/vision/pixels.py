@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +30,13 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One frame's pixels: as seen over white, its alpha if any, and the colours beneath when they differ."""
+    """One frame's pixels: as seen over white, its alpha if any, the colours beneath when they differ, and where it has
+    a palette, the entry of each pixel with the colours."""
 
     rgb: RGB
     alpha: NDArray[np.uint8] | None = None
     beneath: RGB | None = None
+    indexed: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
 
 
 def see(picture: Image.Image) -> Seen:
@@ -44,6 +46,13 @@ def see(picture: Image.Image) -> Seen:
     """
     if picture.mode in ("I;16", "I;16B", "I;16L", "I"):
         return _deep_grey(picture)
+    if picture.mode == "P":
+        colours = np.asarray(picture.getpalette("RGB") or (), dtype=np.uint8).reshape(-1, 3)
+        return replace(_flat(picture), indexed=(np.array(picture), colours))
+    return _flat(picture)
+
+
+def _flat(picture: Image.Image) -> Seen:
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or picture.has_transparency_data:
         return _composite(np.asarray(picture.convert("RGBA")))
     if picture.mode != "RGB":

@@ -24,7 +24,7 @@ from guardrail.signals import (
     Subject,
 )
 from guardrail.taxonomy import Stage
-from guardrail.vision.hidden import bands, planes, scaling
+from guardrail.vision.hidden import bands, bits, planes, scaling
 from guardrail.vision.hidden.codes import codes
 from guardrail.vision.hidden.noise import MAX_SIDE, calm_views, noisy
 from guardrail.vision.ocr.lines import Line
@@ -50,6 +50,8 @@ NEW_LETTERS = 12
 _FULL_OF_LINES, _WRITTEN = 4, 2
 _AT_ONCE = 2
 _NEW, _HIDDEN, _CODED = 0.3, 0.4, 0.2
+_STATISTIC, _LEAST_WRITTEN = 0.25, 0.2
+"""A statistic alone proves little: stripes and noise have it too."""
 _SAME_FRAME = 3.0
 _FINE = 14.0
 _ALIKE = 0.6
@@ -104,10 +106,14 @@ class HiddenDetector:
             self._read_plain(frame.rgb, Evidence(where=where, frame=frame.index, view="frame"), found)
         for plane in planes.planes(picture):
             self._read_hidden(plane.rgb, Evidence(where=where, view=plane.name), found)
-        if picture.width * picture.height > planes.MAX_BIT_PIXELS:
-            found.skipped.append(Skip(f"{NAME}:low-bits", f"pixels after the first {planes.MAX_BIT_PIXELS}"))
-        for text in planes.low_bit_texts(picture):
+        if picture.width * picture.height > bits.MAX_PIXELS:
+            found.skipped.append(Skip(f"{NAME}:low-bits", f"pixels after the first {bits.MAX_PIXELS}"))
+        for text in bits.low_bit_texts(picture):
             found.add(CONCEALED, text, Evidence(where=where, view="low-bits"), score=_HIDDEN, concealed=True)
+        share = 0.0 if bits.lossy(picture) else bits.written_share(picture.frames[0].rgb)
+        if share > _LEAST_WRITTEN:
+            evidence = Evidence(where=where, view="low-bits", detail={"statistic": "sample-pairs"})
+            found.signals.append(Signal(CONCEALED, _STATISTIC * share, NAME, (evidence,)))
         coverage = Coverage(tuple(f"{NAME}:{item}" for item in found.inspected), tuple(dict.fromkeys(found.skipped)))
         return Detection(tuple(_best(found.signals)), coverage, tuple(found.texts))
 

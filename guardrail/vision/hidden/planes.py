@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from guardrail.signals import RGB, DecodedPicture
-from guardrail.vision.containers import gif, png
+from guardrail.vision.containers import png
 from guardrail.vision.containers.header import Header
+from guardrail.vision.hidden.bits import lossy
 from guardrail.vision.hidden.residual import Grey
 
 TWINS = 2
 """Largest difference of a channel between two colours that nobody tells apart."""
-MAX_BIT_PIXELS = 4_000_000
-"""Pixels whose low bits are searched for text."""
 _BLOCK = 8
 _WRITTEN = 0.2
 _BUSY, _FLAT_SPREAD = 0.3, 1.5
-_RUN = re.compile(rb"[A-Za-z][A-Za-z ,.:;!?'\"@/()\n-]{15,}")
-_MAX_RUNS, _DISTINCT = 8, 8
 _LEAST_SPREAD = 2.0
 _MANY, _FAR = 0.25, 8
 
@@ -43,53 +37,21 @@ def planes(picture: DecodedPicture) -> Iterator[Plane]:
     first = picture.frames[0]
     if first.beneath is not None:
         yield Plane("beneath", first.beneath)
-    if picture.alpha is not None and float(picture.alpha.std()) > _LEAST_SPREAD:
+    if picture.alpha is not None and float(cv2.meanStdDev(picture.alpha)[1][0, 0]) > _LEAST_SPREAD:
         yield _grey("alpha", picture.alpha)
     data = picture.source.data
-    if picture.format == "png" and data[25:26] == b"\x03":
-        yield from _twins(png.scan(data, len(picture.frames) + 1))
-    elif picture.format == "gif":
-        yield from _twins(gif.scan(data, len(picture.frames) + 1))
+    if picture.indexed is not None:
+        yield from _twins(*picture.indexed)
     elif picture.format == "png" and data[24:25] == b"\x10":
         yield from _low_bytes(png.scan(data, len(picture.frames) + 1))
-    if picture.format != "jpeg":
+    if picture.indexed is None and not lossy(picture):
         yield from _low_bits(first.rgb)
 
 
-def low_bit_texts(picture: DecodedPicture) -> list[str]:
-    """Runs of at least 16 letters and common signs that the lowest bits spell: all channels in turn, or one of them."""
-    if picture.format == "jpeg":
-        return []
-    rgb = picture.frames[0].rgb
-    rows = max(1, MAX_BIT_PIXELS // max(1, rgb.shape[1]))
-    bits = rgb[:rows] & np.uint8(1)
-    orders = [bits.reshape(-1), *(bits[..., channel].reshape(-1) for channel in range(3))]
-    if picture.alpha is not None:
-        orders.append((picture.alpha[:rows] & np.uint8(1)).reshape(-1))
-    found: dict[str, None] = {}
-    for order in orders:
-        for first in ("big", "little"):
-            for text in _runs(order, first):
-                found[text] = None
-    return list(found)[:_MAX_RUNS]
-
-
-def _runs(bits: NDArray[np.uint8], first: str) -> Iterator[str]:
-    packed = np.packbits(bits, bitorder="big" if first == "big" else "little").tobytes()
-    for match in _RUN.finditer(packed):
-        if len(set(match.group())) >= _DISTINCT:
-            yield match.group().decode("ascii")
-
-
-def _twins(header: Header) -> Iterator[Plane]:
+def _twins(indices: Grey, palette: NDArray[np.uint8]) -> Iterator[Plane]:
     """Where a palette has two entries of one colour, which of them each pixel takes."""
-    with Image.open(io.BytesIO(header.streams[0]), formats=[header.format.upper()]) as opened:
-        if opened.mode != "P":
-            return
-        opened.load()
-        colours = np.asarray(opened.getpalette("RGB"), dtype=np.int16).reshape(-1, 3)
-        indices = np.asarray(opened)
-    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=len(colours))[: len(colours)])
+    colours = palette.astype(np.int16)
+    used = np.flatnonzero(cv2.calcHist([indices], [0], None, [256], [0, 256]).ravel()[: len(colours)])
     apart = np.abs(colours[used][:, None] - colours[used][None]).max(axis=2)
     np.fill_diagonal(apart, np.iinfo(apart.dtype).max)
     odd = np.where(used % 2 == 1, used, 0)
@@ -147,14 +109,20 @@ def _low_bits(rgb: RGB) -> Iterator[Plane]:
     for channel, name in enumerate(("red", "green", "blue")):
         levels = np.ascontiguousarray(rgb[..., channel])
         bits = levels & np.uint8(1)
-        mean = cv2.resize(bits.astype(np.float32), None, fx=1 / _BLOCK, fy=1 / _BLOCK, interpolation=cv2.INTER_AREA)
-        even = (mean == 0) | (mean == 1)
+        even = _even(bits)
         if not _WRITTEN < float(even.mean()) < 1.0 or any(np.array_equal(bits, other) for other in seen):
             continue
         busy = _spread(levels)[: even.shape[0], : even.shape[1]] > _FLAT_SPREAD
         if float((even & busy).mean()) > _WRITTEN * _BUSY:
             seen.append(bits)
             yield _grey(f"low-bit-{name}", bits * np.uint8(255))
+
+
+def _even(bits: Grey) -> NDArray[np.bool_]:
+    """Which blocks have all bits alike; rows of eight bits are looked at as one byte."""
+    height, width = (side // _BLOCK * _BLOCK for side in bits.shape)
+    rows = np.packbits(bits[:height, :width], axis=1).reshape(height // _BLOCK, _BLOCK, -1)
+    return np.asarray((rows.max(axis=1) == 0) | (rows.min(axis=1) == 255))
 
 
 def _spread(levels: Grey) -> NDArray[np.float32]:
