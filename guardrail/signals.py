@@ -126,6 +126,25 @@ class Concept:
         return CONCEPT + self.name
 
 
+PICTURE_PARTS = (
+    "picture.trailing",
+    "picture.texts",
+    "picture.colour",
+    "picture.exif",
+    "picture.xmp",
+    "picture.iptc",
+    "picture.photoshop",
+    "picture.icc",
+    "picture.c2pa",
+    "picture.jpeg",
+    "picture.png",
+    "picture.webp",
+    "picture.gif",
+    "picture.avif",
+)
+"""Parts of a picture's file that `Skip.what` may name: each as it stands, or followed by a colon and a place in it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Skip:
     """Something that was not inspected, and why."""

@@ -33,7 +33,9 @@ FACTS: Mapping[str, str] = {
     "request.uploads": "number of uploaded pictures",
     "request.tenant": "tenant, or empty text",
     "request.params": "other request fields as text, such as request.params['model']",
+    "coverage.skipped": "what was not inspected, such as 'picture.exif' or a detector's name",
 }
+_COVERAGE = re.compile(r"\bcoverage\s*\.\s*skipped\b")
 
 MAX_LENGTH = 2_000
 _MAX_INT_BITS = 1_024
@@ -50,6 +52,7 @@ class Condition:
         names: declared signal names that occur, such as "sexual.nudity" or "prompt.sexual.undress".
         reads: signal names read at the rule's own stage.
         reads_earlier: (stage, signal name) pairs read from earlier stages.
+        reads_coverage: whether it asks what was not inspected, which is known only at the end of a stage.
     """
 
     source: str
@@ -57,6 +60,7 @@ class Condition:
     reads: frozenset[str]
     reads_earlier: frozenset[tuple[Stage, str]]
     compiled: Any
+    reads_coverage: bool = False
 
     def touched(self, raised: Set[str], earlier: Set[tuple[Stage, str]]) -> bool:
         """Whether a signal it reads is raised, at its own stage or an earlier one."""
@@ -100,7 +104,7 @@ def compile_condition(
         raise PolicyError("a condition must be true or false; compare the score: `>= 0.5`", file=file, line=line)
     names = frozenset(_NAME.findall(source)) & _zeros(concepts).keys()
     _check_names(source, names, file, line)
-    return Condition(source, names, *_reads(names), compiled)
+    return Condition(source, names, *_reads(names), compiled, _COVERAGE.search(source) is not None)
 
 
 def bind(
@@ -111,6 +115,7 @@ def bind(
     request: GenerationRequest,
     *,
     uploads: int | None = None,
+    skipped: Iterable[str] = (),
     concepts: frozenset[str] = frozenset(),
 ) -> Any:
     """A CEL activation.
@@ -121,6 +126,7 @@ def bind(
         prior: signals of earlier stages.
         request: facts.
         uploads: stands for the number of the request's uploads when given.
+        skipped: what was not inspected.
         concepts: signal names that the policy itself declares.
     """
     values: dict[str, Any] = dict.fromkeys(names, 0.0)
@@ -133,6 +139,7 @@ def bind(
     values["request.uploads"] = len(request.uploads) if uploads is None else uploads
     values["request.tenant"] = text_of(request.tenant or "")
     values["request.params"] = {text_of(name): text_of(value) for name, value in request.params.items()}
+    values["coverage.skipped"] = [text_of(what) for what in skipped]
     return _environment(concepts).Activation(values)
 
 
@@ -173,6 +180,7 @@ def _declared(names: Iterable[str]) -> Any:
     text = cel.Type.STRING
     variables: dict[str, Any] = dict.fromkeys(names, cel.Type.DOUBLE)
     variables |= {"stage": text, "request.operation": text, "request.tenant": text}
+    variables["coverage.skipped"] = cel.Type.List(text)
     variables |= {"request.uploads": cel.Type.INT, "request.params": cel.Type.Map(text, text)}
     return cel.NewEnv(variables=variables)
 

@@ -12,10 +12,11 @@ from guardrail.errors import PolicyError
 from guardrail.policy.load import load_policy
 from guardrail.policy.policy import Policy, Rule
 from guardrail.policy.source import locate
-from guardrail.signals import GenerationRequest
+from guardrail.signals import PICTURE_PARTS, GenerationRequest
 from guardrail.taxonomy import Stage
 from guardrail.verdict import Action
 
+_PART = re.compile(r"['\"](picture[^'\"]*)['\"]")
 _PARAM = re.compile(r"request\s*\.\s*params\s*(?:\[\s*(['\"])(\w+)\1\s*\]|\.\s*(\w+))")
 
 
@@ -76,6 +77,10 @@ def _about_rule(rule: Rule) -> Iterator[str]:
     if rule.action is Action.TRANSFORM and rule.stages != {Stage.INPUT}:
         yield f"rule {rule.id!r} transforms at a stage without uploads, where the verdict closes: use stage input"
     source = rule.condition.source if rule.condition else ""
+    if rule.condition and rule.condition.reads_coverage:
+        for part in _PART.findall(source):
+            if not any(known.startswith(part) or part.startswith(f"{known}:") for known in PICTURE_PARTS):
+                yield f"rule {rule.id!r} asks for {part!r}, which is never skipped: one of {', '.join(PICTURE_PARTS)}"
     for _, quoted, selected in _PARAM.findall(source):
         name = quoted or selected
         if not re.search(rf"['\"]{name}['\"]\s+in\s+request|has\(\s*request\s*\.\s*params\s*\.\s*{name}\s*\)", source):

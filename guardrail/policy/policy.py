@@ -137,7 +137,8 @@ class Policy:
             stage: whose rules are looked at.
             signals: what was raised at this stage.
             request: facts and prompts.
-            coverage: what was inspected; None leaves the requirement on coverage unchecked (a look in between).
+            coverage: what was inspected; None leaves the requirement on coverage unchecked, and rules that read it out
+                (a look in between).
             subject: keyed digest that `rollout` percentages are drawn from.
             prior: signals of earlier stages.
 
@@ -149,14 +150,23 @@ class Policy:
         idle = self._idle_for(stage, request)
         texts: Texts | None = None
         values: Any = None
+        skipped = dict.fromkeys(item.what for item in coverage.skipped) if coverage is not None else ()
         reasons: list[Reason] = []
         for rule in self._by_stage[stage]:
             condition = rule.condition
+            if condition is not None and condition.reads_coverage and coverage is None:
+                continue
             try:
                 if condition is not None:
-                    if idle is None or condition.touched(raised, earlier):
+                    if idle is None or condition.reads_coverage or condition.touched(raised, earlier):
                         values = values or bind(
-                            self._names[stage], stage, signals, prior, request, concepts=self._declared
+                            self._names[stage],
+                            stage,
+                            signals,
+                            prior,
+                            request,
+                            skipped=skipped,
+                            concepts=self._declared,
                         )
                         holds = condition.holds(values)
                     else:

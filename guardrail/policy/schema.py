@@ -86,6 +86,7 @@ class CaseSpec(_Strict):
     prior: dict[StageName, dict[str, float]] = Field(default_factory=dict, description="signals of earlier stages")
     evidence: dict[str, dict[str, str]] = Field(default_factory=dict, description="signal name -> evidence detail")
     request: CaseRequest = Field(default_factory=CaseRequest, description="request facts")
+    skipped: list[str] = Field(default_factory=list, max_length=100, description="what was not inspected")
     expect: ActionName = Field(description="the action the policy must decide")
     rule: Identifier | None = Field(None, description="id of a rule that must have asked for it")
 

@@ -14,7 +14,7 @@ from guardrail.policy.policy import Policy
 from guardrail.policy.schema import CaseSpec, PolicyFile, SuiteFile
 from guardrail.policy.source import locate, parse, read_file
 from guardrail.policy.tree import Document
-from guardrail.signals import Evidence, GenerationRequest, Picture, Prompt, Signal
+from guardrail.signals import Coverage, Evidence, GenerationRequest, Picture, Prompt, Signal, Skip
 from guardrail.taxonomy import Stage, nearest
 from guardrail.verdict import Action
 
@@ -84,7 +84,9 @@ def _run(policy: Policy, test: CaseSpec, document: Document, line: int | None) -
         wrong = next((name for name in _all_names(test) if nearest(name) != name), None)
         close = nearest(wrong) if wrong else None
         raise PolicyError(error.message, file=document.file, line=line, nearest=close) from error
-    decision = policy.decide(Stage(test.stage), signals, request=request, prior=prior)
+    stage = Stage(test.stage)
+    coverage = Coverage(tuple(policy.required(stage)), tuple(Skip(what, "the test says so") for what in test.skipped))
+    decision = policy.decide(stage, signals, request=request, coverage=coverage, prior=prior)
     fired = {reason.rule for reason in decision.reasons if reason.mode != "shadow"}
     expected = f"{test.expect} by {test.rule}" if test.rule else test.expect
     if decision.action is Action(test.expect) and (test.rule is None or test.rule in fired):

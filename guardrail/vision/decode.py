@@ -128,6 +128,8 @@ def _add_embedded(texts: Texts, frames: list[Frame], limits: Limits) -> None:
             ]
             for item in header.texts.items:
                 texts.add(f"{where}:{item.where}", item.text)
+            for note in header.texts.notes:
+                texts.note(f"picture.{where}", note.why)
             if any(next(pictures(inner), None) is not None for _, inner in header.texts.blocks):
                 texts.note(f"picture.{where}", "pictures inside pictures inside the file were not looked at")
 

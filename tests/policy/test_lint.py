@@ -62,3 +62,16 @@ def test_a_transform_where_nothing_can_be_transformed(tmp_path: Path) -> None:
     assert [message for _, _, message in found] == [
         "rule 'mine' transforms at a stage without uploads, where the verdict closes: use stage input"
     ]
+
+
+def test_a_part_of_a_file_that_is_never_skipped(tmp_path: Path) -> None:
+    for part, known in (
+        ("picture.exiff", False),
+        ("picture.exif", True),
+        ("picture.", True),
+        ("picture.png:zTXt", True),
+    ):
+        body = rule(f"stage: input\nwhen: \"'{part}' in coverage.skipped\"\nthen: hold")
+        found = remarks(tmp_path, "extends: default\n" + body)
+        assert [level for level, _, _ in found] == ([] if known else ["warning"])
+        assert all("'picture.exiff', which is never skipped" in message for _, _, message in found)

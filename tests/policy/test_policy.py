@@ -251,3 +251,32 @@ def test_nothing_raised_evaluates_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert policy.decide(Stage.PROMPT, (), request=request) == first
     with pytest.raises(AssertionError):
         policy.decide(Stage.PROMPT, raised({"sexual.nudity": 0.1}), request=request)
+
+
+def _over(skipped: str) -> str:
+    return rule(f'stage: [prompt, input]\nwhen: "{skipped}"\nthen: hold')
+
+
+def test_a_rule_reads_what_was_not_inspected_once_it_is_known(tmp_path: Path) -> None:
+    policy = load(tmp_path, _over("coverage.skipped.exists(part, part.startsWith('picture.'))"))
+    request = GenerationRequest()
+
+    def action(*skipped: str) -> Action:
+        coverage = Coverage(skipped=tuple(Skip(what, "a test") for what in skipped))
+        return policy.decide(Stage.INPUT, (), request=request, coverage=coverage).action
+
+    assert action() is Action.ALLOW
+    assert action("vision.faces") is Action.ALLOW
+    assert action("vision.faces", "picture.exif", "picture.exif") is Action.HOLD
+    assert policy.decide(Stage.INPUT, (), request=request).action is Action.ALLOW
+
+
+def test_a_rule_joins_what_was_not_inspected_with_signals(tmp_path: Path) -> None:
+    policy = load(tmp_path, _over("sexual.nudity >= 0.2 && size(coverage.skipped) == 0"))
+    seen = raised({"sexual.nudity": 0.4})
+    for coverage, expected in (
+        (None, Action.ALLOW),
+        (Coverage(), Action.HOLD),
+        (Coverage(skipped=(Skip("picture.\ud800", "odd"),)), Action.ALLOW),
+    ):
+        assert policy.decide(Stage.PROMPT, seen, request=GenerationRequest(), coverage=coverage).action is expected
