@@ -6,14 +6,17 @@ endif
 VENV ?= .venv
 BIN := $(VENV)/bin
 ONCE ?=
+CASES ?= 200000
+SEED ?= 1
 
-.PHONY: help install dev weights demo test test-fast test-export lint types imports check bench bench-rivals clean
+.PHONY: help install dev weights demo test test-fast test-export lint types imports check fuzz bench bench-rivals clean
 
 help:
 	@echo "make demo       set up and run the whole way once, then serve until Ctrl-C (ONCE=1 exits)"
 	@echo "make test       set up and run every test"
 	@echo "make test-fast  unit tests without weights"
 	@echo "make test-export  export of checkpoints against torch (5.5 GB in build/, once)"
+	@echo "make fuzz       200,000 broken picture files (CASES=n SEED=n)"
 	@echo "make check      lint, types and the import contract"
 	@echo "make bench      measure the figures of docs/PERFORMANCE.md"
 	@echo "make bench-rivals  measure beside llm-guard and presidio (6 GB in build/, once)"
@@ -44,6 +47,10 @@ GATED := guardrail/policy/*,guardrail/verdict.py,guardrail/sidecar/gate.py
 test: $(VENV)/.dev weights
 	$(BIN)/python -m pytest --cov=guardrail --cov-branch --cov-report=
 	$(BIN)/python -m coverage report --include='$(GATED)' --fail-under=100 --show-missing
+
+# Mutated files of every format against the structure pass and the decoder; what breaks a rule is kept in build/fuzz.
+fuzz: $(VENV)/.dev
+	$(BIN)/python -W error -m tests.fuzz --cases $(CASES) --seed $(SEED)
 
 test-fast: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not models and not slow"

@@ -60,11 +60,23 @@ def _sized_avif(width: int, height: int) -> bytes:
     return bytes(data)
 
 
+def _two_sizes() -> bytes:
+    data = encoded(drawing(), "JPEG")
+    at = data.index(b"\xff\xc0")
+    return data[:at] + data[at : at + 19] + data[at:]
+
+
 def _sized_jpeg(width: int, height: int) -> bytes:
     data = bytearray(encoded(drawing(), "JPEG"))
     at = data.index(b"\xff\xc0") + 5
     data[at : at + 4] = struct.pack(">HH", height, width)
     return bytes(data)
+
+
+def _bombs(count: int) -> bytes:
+    """Compressed texts that each stay below the limit."""
+    bomb = chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(4 * 2**20 - 1)))
+    return PLAIN[:33] + bomb * count + PLAIN[33:]
 
 
 PLAIN = encoded(drawing(), "PNG")
@@ -85,6 +97,8 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "half a WebP": (SAMPLES["webp"][: len(SAMPLES["webp"]) // 2], "truncated"),
     "half an AVIF": (SAMPLES["avif"][: len(SAMPLES["avif"]) // 2], "truncated"),
     "GIF of 50,000 frames": (_long_gif(50_000), "too_many_frames"),
+    "GIF of 10,000 frames": (_long_gif(10_000), "too_many_frames"),
+    "two sizes": (_two_sizes(), "corrupt"),
     "APNG of 4 billion frames": (with_chunk(PLAIN, b"acTL", struct.pack(">II", 2**32 - 1, 0)), "too_many_frames"),
     "large WebP canvas": (_sized_webp(2**24, 2**24), "too_many_pixels"),
     "lying WebP canvas": (_sized_webp(30, 30), "corrupt"),
@@ -97,6 +111,7 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
         "too_many_bytes",
     ),
     "iCCP bomb": (with_chunk(PLAIN, b"iCCP", b"k\0\0" + zlib.compress(bytes(64 * 2**20))), "too_many_bytes"),
+    "many small zTXt bombs": (_bombs(40), "too_many_bytes"),
     "two million chunks": (PLAIN[:33] + chunk(b"tEXt", b"") * 2_000_000 + PLAIN[33:], "corrupt"),
     "SVG": (b'<?xml version="1.0"?><svg onload="alert(1)"/>', "svg_refused"),
     "HTML": (b"<html><img src=x></html>", "unknown_type"),
@@ -123,6 +138,16 @@ def test_attack_is_refused_fast_in_little_memory(name: str) -> None:
     assert caught.value.advice
     assert seconds < SECONDS
     assert peak < MEMORY
+
+
+@pytest.mark.parametrize("rows", [1, 20, 39, 41, 400])
+def test_rows_that_a_file_does_not_bring_are_blank(rows: int) -> None:
+    """As in browsers; what must not be there is memory of another picture."""
+    data = _png(40, 40, zlib.compress((b"\0" + b"\xff" * 120) * rows))
+    rgb = decode(Picture(data), Limits()).frames[0].rgb
+    assert rgb.shape == (40, 40, 3)
+    assert (rgb[:rows] == 255).all()
+    assert not rgb[rows:].any()
 
 
 def test_no_error_holds_what_the_picture_holds() -> None:

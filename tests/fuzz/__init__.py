@@ -1,0 +1,1 @@
+"""Mutated picture files against the structure pass and the decoder: `make fuzz`."""
