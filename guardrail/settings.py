@@ -50,6 +50,22 @@ class Deadlines(BaseModel):
     output: float = Field(30.0, gt=0)
 
 
+class Faces(BaseModel):
+    """How often strangers may be taken for somebody: what the scores of faces are calibrated to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    false_identifications: float = Field(
+        2e-4,
+        gt=0,
+        le=0.1,
+        description="share of strangers who score even or above against everybody enrolled",
+    )
+    false_matches: float = Field(
+        1e-3, gt=0, le=0.1, description="share of strangers who score even or above against the faces of the uploads"
+    )
+
+
 Kernel = Literal[
     "pil-nearest",
     "pil-bilinear",
@@ -136,6 +152,7 @@ class Settings(BaseSettings):
         le=4096,
         description="longest side of what the `transform` action hands on when no preprocessing is set",
     )
+    faces: Faces = Faces()
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
     server: Server = Server()

@@ -33,8 +33,8 @@ from guardrail.signals import Picture
 from guardrail.testing.builders import drawn_picture
 from guardrail.testing.stub_generator import StubGenerator, run_in_thread
 from guardrail.vision.decode import decode
-from guardrail.vision.faces import template
 from guardrail.vision.fingerprint import pdq
+from guardrail.vision.templates import template
 
 PERSON, LISTED = "demo-person", "demo-listed"
 _LISTED_SEED = "b"

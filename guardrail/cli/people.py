@@ -15,7 +15,7 @@ from guardrail.cli._pictures import opened
 from guardrail.inference import ModelStore
 from guardrail.records import PeopleStore
 from guardrail.settings import load_settings
-from guardrail.vision.faces import template
+from guardrail.vision.templates import template
 
 
 @click.group()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import onnx
+from onnx import numpy_helper
 
 from guardrail.errors import ModelIntegrityError
 from guardrail.inference.folding import folded
@@ -17,6 +20,17 @@ def sface_inputs(data: bytes) -> bytes:
     del model.graph.input[:]
     model.graph.input.extend(kept)
     return bytes(model.SerializeToString())
+
+
+def sface_centre(data: bytes) -> bytes:
+    """What SFace adds to every template, as (128,) float32 npy: the shift of its last normalisation."""
+    model = onnx.load_from_string(data)
+    found = [item for item in model.graph.initializer if item.name == "fc1_beta"]
+    if not found:
+        raise ModelIntegrityError("the network does not end in the normalisation that holds its centre")
+    made = io.BytesIO()
+    np.save(made, numpy_helper.to_array(found[0]).astype(np.float32), allow_pickle=False)
+    return made.getvalue()
 
 
 def yunet_scales(data: bytes) -> bytes:
@@ -46,6 +60,7 @@ def ppocr_characters(data: bytes) -> bytes:
 
 FIXUPS: Mapping[str, Callable[[bytes], bytes]] = {
     "sface-inputs": sface_inputs,
+    "sface-centre": sface_centre,
     "yunet-scales": yunet_scales,
     "ppocr-characters": ppocr_characters,
     "folded": folded,

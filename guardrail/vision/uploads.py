@@ -1,4 +1,7 @@
-"""Faces of a request's uploads, found once and kept for as long as the request is likely to last, in memory only."""
+"""What a request's uploads show, worked out once and kept for as long as the request is likely to last, in memory only.
+
+A request of n outputs compares each of them with the same uploads: their faces and how bare they are are read once.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,21 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from guardrail.detector import ModelProvider
+from guardrail.detector import DetectorContext, ModelProvider
 from guardrail.errors import PictureError
 from guardrail.settings import Limits
-from guardrail.signals import Picture, Role
+from guardrail.signals import DecodedPicture, Picture, Role
 from guardrail.vision.decode import decode
-from guardrail.vision.detect import find
-from guardrail.vision.embed import embed
+from guardrail.vision.detect import Face
 from guardrail.vision.nets import Tensor
-from guardrail.vision.pyramid import levels
+from guardrail.vision.pyramid import Level, levels
+from guardrail.vision.seen import see
 
 MAX_ENTRIES = 32
 MAX_FACES = 16
@@ -28,24 +32,53 @@ MAX_FACES = 16
 SECONDS = 300.0
 """Age from which a template of somebody who is not enrolled is dropped, at the next look."""
 
+Exposure = Callable[[ModelProvider, Level, Face | None], float]
+"""How bare a level is, or the person of one face in it: a score in [0, 1]."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UploadFaces:
-    """Templates of one upload as (n, 128), and why there may be fewer than it shows; empty when all were read."""
+    """Templates of one upload as (n, 128), and why there may be fewer than it shows; empty when all were read.
+
+    Attributes:
+        vectors: from both flips, unit length.
+        missing: what was left out.
+        faces: the face of each row.
+        levels: the 0-based level of each row.
+    """
 
     vectors: Tensor
     missing: str = ""
+    faces: tuple[Face, ...] = ()
+    levels: tuple[int, ...] = ()
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    until: float
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    faces: UploadFaces | None = None
+    exposures: dict[int, float] = field(default_factory=dict)
 
 
 class UploadMemory:
-    """Templates by a digest of the upload that is keyed afresh in every process. Safe for several threads."""
+    """Faces and exposure by a digest of the upload that is keyed afresh in every process. Safe for several threads."""
 
     def __init__(self, models: ModelProvider, limits: Limits) -> None:
         self._models = models
         self._limits = limits
         self._key = os.urandom(32)
         self._lock = threading.Lock()
-        self._kept: OrderedDict[bytes, tuple[float, UploadFaces]] = OrderedDict()
+        self._kept: OrderedDict[bytes, _Entry] = OrderedDict()
+
+    @classmethod
+    def shared(cls, context: DetectorContext) -> UploadMemory:
+        """The one memory of all detectors that are built with the same models."""
+        with _SHARING:
+            found = _SHARED.get(context.models)
+            if found is None:
+                found = _SHARED[context.models] = cls(context.models, context.settings.limits)
+            return found
 
     def faces(self, uploads: Iterable[Picture]) -> list[UploadFaces]:
         """Faces of every upload that can show a person; masks are left out.
@@ -53,36 +86,72 @@ class UploadMemory:
         Raises:
             DetectionError: a net failed.
         """
-        return [self._of(upload) for upload in uploads if upload.role is not Role.MASK]
+        return [self._faces(upload) for upload in shown(uploads)]
 
-    def _of(self, upload: Picture) -> UploadFaces:
+    def exposure(self, upload: Picture, row: int, measure: Exposure) -> float:
+        """How bare the person of one row of `faces` is in the upload; row -1 means the upload's first level as a whole.
+
+        Raises:
+            DetectionError: a net failed.
+            PictureError: the upload cannot be decoded.
+        """
+        faces = self._faces(upload)
+        entry = self._entry(upload)
+        with entry.lock:
+            known = entry.exposures.get(row)
+            if known is None:
+                found = list(levels(decode(upload, self._limits)))
+                face = faces.faces[row] if row >= 0 else None
+                known = measure(self._models, found[faces.levels[row] if row >= 0 else 0], face)
+                entry.exposures[row] = known
+            return known
+
+    def _entry(self, upload: Picture) -> _Entry:
         digest = hashlib.blake2b(upload.data, key=self._key, digest_size=32).digest()
         now = time.monotonic()
         with self._lock:
-            for old in [key for key, (until, _) in self._kept.items() if until < now]:
+            for old in [key for key, entry in self._kept.items() if entry.until < now]:
                 del self._kept[old]
-            known = self._kept.get(digest)
-        if known is not None:
-            return known[1]
-        found = self._read(upload)
-        with self._lock:
-            self._kept[digest] = (now + SECONDS, found)
-            while len(self._kept) > MAX_ENTRIES:
-                self._kept.popitem(last=False)
-        return found
+            entry = self._kept.get(digest)
+            if entry is None:
+                entry = self._kept[digest] = _Entry(now + SECONDS)
+                while len(self._kept) > MAX_ENTRIES:
+                    self._kept.popitem(last=False)
+            return entry
+
+    def _faces(self, upload: Picture) -> UploadFaces:
+        entry = self._entry(upload)
+        # of outputs that are judged at once, one reads the upload and the others wait for it
+        with entry.lock:
+            if entry.faces is None:
+                entry.faces = self._read(upload)
+            return entry.faces
 
     def _read(self, upload: Picture) -> UploadFaces:
         try:
-            picture = decode(upload, self._limits)
+            picture: DecodedPicture = decode(upload, self._limits)
         except PictureError as error:
             return UploadFaces(np.zeros((0, 128), dtype=np.float32), f"an upload was refused: {error.reason}")
         vectors: list[Tensor] = []
-        seen = 0
-        for level in levels(picture):
-            faces, more = find(self._models, level)
-            seen += len(faces) + more
-            vectors += [embed(self._models, level.rgb, face) for face in faces[: MAX_FACES - len(vectors)]]
-        if not vectors:
-            return UploadFaces(np.zeros((0, 128), dtype=np.float32))
-        missing = f"only {MAX_FACES} of {seen} faces of an upload were compared" if seen > len(vectors) else ""
-        return UploadFaces(np.stack(vectors), missing)
+        faces: list[Face] = []
+        where: list[int] = []
+        total = 0
+        for number, level in enumerate(levels(picture)):
+            found = see(self._models, level)
+            total += len(found.faces) + found.more
+            for index in range(min(len(found.faces), MAX_FACES - len(vectors))):
+                vectors.append(found.look(index).full)
+                faces.append(found.faces[index])
+                where.append(number)
+        missing = f"only {MAX_FACES} of {total} faces of an upload were compared" if total > len(vectors) else ""
+        stacked = np.stack(vectors) if vectors else np.zeros((0, 128), dtype=np.float32)
+        return UploadFaces(stacked, missing, tuple(faces), tuple(where))
+
+
+def shown(uploads: Iterable[Picture]) -> list[Picture]:
+    """The uploads that can show a person: all but masks."""
+    return [upload for upload in uploads if upload.role is not Role.MASK]
+
+
+_SHARED: WeakKeyDictionary[ModelProvider, UploadMemory] = WeakKeyDictionary()
+_SHARING = threading.Lock()

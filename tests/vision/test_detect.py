@@ -11,7 +11,7 @@ from guardrail.inference import ModelStore
 from guardrail.settings import Limits
 from guardrail.signals import RGB, Picture
 from guardrail.vision.decode import decode
-from guardrail.vision.detect import MAX_FACES, Face, find
+from guardrail.vision.detect import MAX_FACES, Face, find, refine
 from guardrail.vision.nets import Tensor
 from tests.vision.golden.make import PORTRAITS
 from tests.vision.tiny import TinyModels, constant_net
@@ -108,3 +108,27 @@ def test_portraits_hold_one_face_at_any_size(models: ModelStore, name: str, side
 def test_no_face_in_a_pattern(models: ModelStore) -> None:
     board = np.kron(np.indices((8, 8)).sum(axis=0) % 2, np.ones((40, 40)))
     assert find(models, np.repeat((board * 255).astype(np.uint8)[..., None], 3, axis=2)) == ([], 0)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("side", [120, 512, 2000])
+def test_features_are_placed_anew_near_where_they_were(models: ModelStore, side: int) -> None:
+    rgb = portrait(models, "astronaut.png")
+    resized = np.asarray(Image.fromarray(rgb).resize((side, side)))
+    scene = np.concatenate([resized, resized[:, ::-1], resized], axis=1)
+    faces, _ = find(models, scene)
+    again = refine(models, scene, [*faces, *faces])
+    assert len(faces) == 3
+    assert len(again) == 6
+    for face, placed in zip([*faces, *faces], again, strict=True):
+        assert placed.box == face.box
+        assert 0 < np.abs(placed.points - face.points).max() < 0.15 * max(face.box[2:])
+
+
+def test_a_face_that_is_not_found_again_keeps_its_features() -> None:
+    models = TinyModels(yunet=constant_net("input", [3, 640, 640], _answers({})))
+    for turn in (1, -1):
+        face = Face((-20, -20, 500, 30), 0.9, MARKS.reshape(5, 2)[::turn] * 30)
+        assert face.upright == (turn == 1)
+        assert refine(models, np.zeros((40, 300, 3), dtype=np.uint8), [face])[0].points is face.points
+    assert refine(models, np.zeros((40, 300, 3), dtype=np.uint8), []) == []

@@ -7,9 +7,10 @@ import pytest
 
 from guardrail.errors import DetectionError
 from guardrail.inference import ModelStore
+from guardrail.vision.age import age_input, apparent_age
 from guardrail.vision.align import EMBED_POINTS
 from guardrail.vision.detect import Face, find
-from guardrail.vision.embed import age_input, apparent_age, embed, embed_input
+from guardrail.vision.embed import Look, embed, embed_input
 from tests.vision.golden.make import PORTRAITS
 from tests.vision.test_detect import portrait
 from tests.vision.tiny import TinyModels, constant_net
@@ -21,10 +22,6 @@ RGB = np.full((128, 128, 3), 120, dtype=np.uint8)
 
 def _embedder(template: list[float]) -> TinyModels:
     return TinyModels(sface=constant_net("data", [3, 112, 112], [np.array(template, dtype=np.float32)]))
-
-
-def _ager(shares: np.ndarray[tuple[int], np.dtype[np.float32]]) -> TinyModels:
-    return TinyModels(age_resnet10=constant_net("images", [3, 64, 64], [shares]))
 
 
 def test_template_has_unit_length() -> None:
@@ -39,23 +36,21 @@ def test_what_is_no_template_is_a_fault(template: list[float]) -> None:
         embed(_embedder(template), RGB, FACE)
 
 
-def test_age_is_the_expected_one() -> None:
-    shares = np.zeros(81, dtype=np.float32)
-    shares[[30, 50]] = 0.5
-    assert apparent_age(_ager(shares), RGB, FACE) == pytest.approx(40)
+def test_quick_templates_are_near_full_ones() -> None:
+    models = _embedder([3.0, 4.0] + [0.0] * 126)
+    look = Look(models, RGB, FACE)
+    assert look.quick @ look.full == pytest.approx(1.0)
+    assert look.quick is look.full
 
 
-@pytest.mark.parametrize("share", [0.5, float("nan")])
-def test_what_is_no_distribution_is_a_fault(share: float) -> None:
-    with pytest.raises(DetectionError):
-        apparent_age(_ager(np.full(81, share, dtype=np.float32)), RGB, FACE)
-
-
-def test_both_flips_are_prepared() -> None:
-    rgb = np.random.default_rng(1).integers(0, 256, (128, 128, 3), dtype=np.uint8)
-    prepared = age_input(rgb, FACE)
-    assert prepared.shape == (2, 3, 64, 64)
-    assert np.array_equal(prepared[0], prepared[1, :, :, ::-1])
+@pytest.mark.models
+def test_a_mirrored_face_has_the_same_template(models: ModelStore) -> None:
+    rgb = portrait(models, "astronaut.png")
+    face = find(models, rgb)[0][0]
+    points = face.points[[1, 0, 2, 4, 3]] * (-1, 1) + (rgb.shape[1] - 1, 0)
+    mirrored = Face(face.box, face.score, points.astype(np.float32))
+    full = embed(models, rgb, face) @ embed(models, np.ascontiguousarray(rgb[:, ::-1]), mirrored)
+    assert full > 0.99
 
 
 @pytest.mark.models

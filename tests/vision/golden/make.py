@@ -12,9 +12,10 @@ import numpy as np
 from guardrail.inference import ModelStore
 from guardrail.settings import Limits, load_settings
 from guardrail.signals import RGB, Picture
+from guardrail.vision.age import age_input, apparent_age
 from guardrail.vision.decode import decode
 from guardrail.vision.detect import find
-from guardrail.vision.embed import age_input, apparent_age, embed, embed_input
+from guardrail.vision.embed import embed, embed_input
 from guardrail.vision.exposure import image_safety_input, look, open_nsfw_input
 from guardrail.vision.pyramid import Level
 
@@ -40,6 +41,7 @@ def main() -> None:
     stored |= {f"{name}.safety": image_safety_input(level)[:, ::8, ::8] for name, level in levels.items()}
     looks = np.array(look(models, list(levels.values())), dtype=np.float32)
     np.savez_compressed(HERE / "exposure.npz", allow_pickle=False, looks=looks, **stored)
+    np.save(HERE / "no_centre.npy", np.zeros(128, dtype=np.float32), allow_pickle=False)
     faces = {}
     for name in PORTRAITS:
         data = models.file("sample-portraits", name).read_bytes()

@@ -1,0 +1,118 @@
+"""Who of many enrolled people a face resembles most: every template up to 50,000, sketches of them beyond.
+
+A sketch holds the signs of 256 random projections (Charikar 2002, "Similarity estimation techniques from rounding
+algorithms"): the share of bits in which two differ is the angle between the templates over pi. All sketches are
+scanned, and the nearest few thousand are compared again by their exact templates. A graph (HNSW by usearch, 8-bit
+copies) was measured beside it: templates of strangers are almost orthogonal, which graphs search badly; at 100,000 it
+found 94 % in 1.1 ms where the scan finds all, and took a minute to make.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from guardrail.signals import FaceGallery
+from guardrail.vision.nets import Tensor
+
+FLAT_ROWS = 50_000
+"""Templates up to which every one is compared exactly."""
+CANDIDATES = 2_048
+"""Nearest sketches that are compared exactly, about."""
+
+_WORDS = 4
+_BITS = 64 * _WORDS
+_BLOCK = 32_768
+_SAMPLED = 32
+
+
+class FaceIndex:
+    """One version of the gallery, made once and read by several threads; in memory only."""
+
+    def __init__(self, gallery: FaceGallery) -> None:
+        self.gallery = gallery
+        self.exact = len(gallery.ids) <= FLAT_ROWS
+        if not self.exact:
+            self._directions = _directions(gallery.vectors.shape[1])
+            self._sketches = _sketched(gallery.vectors, self._directions)
+
+    @property
+    def size(self) -> int:
+        """Templates compared with."""
+        return len(self.gallery.ids)
+
+    @property
+    def sketch_bytes(self) -> int:
+        """Memory beyond the templates themselves."""
+        return 0 if self.exact else self._sketches.nbytes
+
+    def best(self, vector: Tensor) -> tuple[float, str]:
+        """Highest cosine in a gallery that is not empty, and whose it is.
+
+        Args:
+            vector: (128,) float32, unit length.
+        """
+        if self.exact:
+            cosines = self.gallery.vectors @ vector
+            at = int(np.argmax(cosines))
+            return float(cosines[at]), self.gallery.ids[at]
+        rows = self._nearest(vector)
+        cosines = self.gallery.vectors[rows] @ vector
+        at = int(np.argmax(cosines))
+        return float(cosines[at]), self.gallery.ids[int(rows[at])]
+
+    def _nearest(self, vector: Tensor) -> NDArray[np.int64]:
+        wanted = _words(vector[None] @ self._directions)[:, 0]
+        count = self._sketches.shape[1]
+        apart = np.empty(count, dtype=np.uint8)
+        bits, ones = np.empty(_BLOCK, dtype=np.uint64), np.empty(_BLOCK, dtype=np.uint8)
+        for start in range(0, count, _BLOCK):
+            part = slice(start, min(start + _BLOCK, count))
+            size = part.stop - start
+            # a sum of 256, all bits apart, wraps to 0 and merely makes one more candidate
+            for word in range(_WORDS):
+                np.bitwise_xor(self._sketches[word, part], wanted[word], out=bits[:size])
+                if word == 0:
+                    np.bitwise_count(bits[:size], out=apart[part])
+                else:
+                    np.bitwise_count(bits[:size], out=ones[:size])
+                    np.add(apart[part], ones[:size], out=apart[part])
+        some = apart[::_SAMPLED]
+        rank = min(len(some) - 1, CANDIDATES // _SAMPLED)
+        return np.flatnonzero(apart <= np.partition(some, rank)[rank])
+
+
+class GalleryMemory:
+    """The index of the newest gallery: made anew when the version or the people change, and only once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._index: FaceIndex | None = None
+
+    def index(self, gallery: FaceGallery) -> FaceIndex:
+        """The index over `gallery`."""
+        with self._lock:
+            if self._index is None or self._index.gallery is not gallery:
+                self._index = FaceIndex(gallery)
+            return self._index
+
+
+def _directions(dimensions: int) -> Tensor:
+    drawn: Tensor = np.random.default_rng(5).standard_normal((dimensions, _BITS), dtype=np.float32)
+    return drawn
+
+
+def _sketched(vectors: Tensor, directions: Tensor) -> NDArray[np.uint64]:
+    sketches = np.empty((_WORDS, len(vectors)), dtype=np.uint64)
+    for start in range(0, len(vectors), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        sketches[:, part] = _words(vectors[part] @ directions)
+    return sketches
+
+
+def _words(projected: Tensor) -> NDArray[np.uint64]:
+    """(words, n) of the signs of (n, bits)."""
+    packed = np.packbits(projected > 0, axis=1)
+    return np.ascontiguousarray(packed.view(np.uint64).T)
