@@ -7,11 +7,11 @@ content and live only as long as the request does.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -337,14 +337,77 @@ class FaceGallery:
     vectors: NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveHit:
+    """An entry of a large list that a hash lies within the distance of.
+
+    Attributes:
+        query: row of the hashes that were looked up.
+        distance, limit: differing bits found, and allowed.
+        id, bank: of the entry.
+        inert: why the entry only flags ("rollout", "quarantine"), or None when it acts.
+    """
+
+    query: int
+    distance: int
+    limit: int
+    id: str
+    bank: str
+    inert: str | None = None
+
+
+class FingerprintArchive(Protocol):
+    """A list too long for memory. Safe to search from several threads."""
+
+    def __len__(self) -> int: ...
+
+    def search(self, hashes: NDArray[np.uint8]) -> list[ArchiveHit]:
+        """Live entries near any of (k, 32) hashes. Raises RecordError when the list cannot be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteBank:
+    """A bank that another service holds and is asked over HTTP, as hasher-matcher-actioner is.
+
+    Attributes:
+        name: of the bank here.
+        url: base URL of the service.
+        timeout_s: for one question.
+        required: whether a picture closes when the service does not answer.
+        token: bearer token, or None.
+    """
+
+    name: str
+    url: str
+    timeout_s: float = 2.0
+    required: bool = True
+    token: str | None = field(default=None, repr=False)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FingerprintList:
-    """Listed PDQ hashes as (n, 32) bytes with the distance each may be off by. `version` grows with every change."""
+    """Listed PDQ hashes as (n, 32) bytes with the distance each may be off by. `version` grows with every change.
+
+    Attributes:
+        owners: (n,) which of `ids` each hash belongs to, when entries have several; None: one each, in order.
+        banks: the bank of each of `ids`.
+        inert: entry -> why it only flags ("rollout", "quarantine").
+        archive: further entries.
+        remotes: banks to ask over HTTP.
+        note: to be told which entry a picture matched, and its hash, so that floods are noticed.
+    """
 
     version: int
     ids: tuple[str, ...]
     hashes: NDArray[np.uint8]
     distances: NDArray[np.int64]
+    owners: NDArray[np.int64] | None = None
+    banks: tuple[str, ...] = ()
+    inert: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    archive: FingerprintArchive | None = None
+    remotes: tuple[RemoteBank, ...] = ()
+    note: Callable[[str, NDArray[np.uint8]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from guardrail.cli import _bench_hidden, _bench_structure
+from guardrail.cli import _bench_fingerprints, _bench_hidden, _bench_structure
 from guardrail.cli.serve import keep_freed_memory
 from guardrail.detector import DetectorContext, build
 from guardrail.guard import Guard
@@ -138,6 +138,30 @@ def hidden(half: str, seed: int, counts: tuple[str, ...], policy: str, keep: Pat
             raise click.BadParameter(f"{item!r} is not SET=N")
         wanted[name] = int(number)
     _bench_hidden.run(half, seed, wanted, policy, keep, as_json=as_json)
+
+
+@command.command()
+@click.option(
+    "--set",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with neardup.py and pictures.jsonl: how many edits are found, and which different pictures match.",
+)
+@click.option(
+    "--half", type=click.Choice(["even", "odd"]), help="Only every other original: tune on one, check on one."
+)
+@click.option("--size", type=click.IntRange(1, 100_000_000), help="So many random hashes: milliseconds, bytes, recall.")
+@click.option("--runs", default=300, show_default=True, type=click.IntRange(10, 100_000), help="Searches of --size.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def fingerprints(folder: Path | None, half: str | None, size: int | None, runs: int, as_json: bool) -> None:
+    """Near-duplicates found and false matches of a set of pictures, or the search among many hashes."""
+    if (folder is None) == (size is None):
+        raise click.UsageError("give --set or --size")
+    keep_freed_memory()
+    if folder is not None:
+        _bench_fingerprints.run_set(folder, half, _machine, as_json=as_json)
+    else:
+        _bench_fingerprints.run_size(size or 0, runs, _machine, as_json=as_json)
 
 
 @command.command()

@@ -37,9 +37,10 @@ from guardrail.errors import RecordError
 from guardrail.records.vault import private_folder
 from guardrail.settings import Settings
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "guardrail.sqlite3"
 _BUSY_S = 5.0
+_ARCHIVED_DISTANCE = 31
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
@@ -81,6 +82,31 @@ fingerprints = Table(
     Column("distance", Integer, nullable=False),
     Column("ref", String),
     Column("expires_at", Float),
+    Column("bank", String),
+    Column("variants", LargeBinary),
+    Column("held_at", Float),
+    Column("own", Integer),
+    Index("fingerprints_own", "own"),
+    Index("fingerprints_hash", "hash"),
+    Index("fingerprints_at", "at"),
+)
+
+banks = Table(
+    "banks",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("spec", Text, nullable=False),
+)
+
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("entry", String, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Index("sightings_entry", "entry"),
 )
 
 names = Table(
@@ -194,8 +220,12 @@ class Database:
             if known and _checked_version(connection, self.path) == SCHEMA_VERSION:
                 return
         with self.write() as connection:
-            # Every version so far only added tables and counters, so an older file is completed as a new one is made.
+            # Every version so far only added tables, columns that may be empty, indexes and counters, so an older file
+            # is completed as a new one is made.
+            _add_columns(connection)
             metadata.create_all(connection)
+            for index in (index for table in metadata.tables.values() for index in table.indexes):
+                index.create(connection, checkfirst=True)
             held = set(connection.execute(select(meta.c.name)).scalars())
             new = [{"name": name, "value": 0} for name in (*_COUNTERS, "schema") if name not in held]
             if new:
@@ -224,6 +254,21 @@ def checked_id(value: str, what: str) -> str:
             advice="Use an opaque id, such as a case number; names belong into the label.",
         )
     return value
+
+
+def _add_columns(connection: Connection) -> None:
+    held = inspect(connection)
+    for table in metadata.tables.values():
+        if not held.has_table(table.name):
+            continue
+        known = {column["name"] for column in held.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in known:
+                kind = column.type.compile(connection.dialect)
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}")
+                if column is fingerprints.c.own:
+                    far = fingerprints.c.distance > _ARCHIVED_DISTANCE
+                    connection.execute(update(fingerprints).where(far).values(own=1))
 
 
 def _identity(path: Path) -> tuple[int, int]:

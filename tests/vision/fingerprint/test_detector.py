@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from guardrail import hamming
 from guardrail.detector import DetectorContext
 from guardrail.errors import ModelMissingError
 from guardrail.settings import Limits, Settings
@@ -11,7 +14,7 @@ from guardrail.signals import Detection, FingerprintList, GenerationRequest, Pic
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector, drawn_picture, picture_subject
 from guardrail.vision.decode import decode
-from guardrail.vision.fingerprint import CANARY_ID, VIEWS, FingerprintDetector, canary, canary_png, pdq
+from guardrail.vision.fingerprint import CANARY_ID, TURNS, FingerprintDetector, canary, canary_png, pdq
 from tests.vision.files import encoded
 from tests.vision.tiny import Listed, TinyModels
 
@@ -52,7 +55,7 @@ def test_a_listed_picture_is_found_in_every_turn(turn: Image.Transpose | None) -
     found = _look(_detector(_list(PICTURE)), encoded(picture, "JPEG", quality=60)).signals[0]
     assert found.score == 1.0
     assert found.evidence[0].ref == "entry-0"
-    assert found.evidence[0].view in VIEWS
+    assert found.evidence[0].view in TURNS
 
 
 def test_views_are_named_rightly() -> None:
@@ -130,6 +133,59 @@ def test_a_featureless_picture_is_told(size: tuple[int, int]) -> None:
     found = _look(_detector(_list(PICTURE)), encoded(Image.new("RGB", size, (9, 9, 9)), "PNG"))
     assert not found.signals
     assert found.coverage.skipped[0].what == "vision.fingerprint"
+
+
+def _inert(why: str, *others: bytes) -> FingerprintList:
+    plain = _list(PICTURE, *others)
+    return replace(plain, inert={"entry-0": why}, banks=("partner",) * len(plain.ids))
+
+
+@pytest.mark.parametrize("why", ["rollout", "quarantine"])
+def test_an_entry_that_does_not_act_only_flags(why: str) -> None:
+    found = _look(_detector(_inert(why)), PICTURE).signals[0]
+    assert found.score == 0.4
+    assert found.evidence[0].detail == {"distance": "0", "bank": "partner", "inert": why}
+
+
+def test_an_entry_that_acts_goes_before_one_that_does_not() -> None:
+    found = _look(_detector(_inert("rollout", PICTURE)), PICTURE).signals[0]
+    assert found.score == 1.0
+    assert [(item.ref, item.detail.get("inert")) for item in found.evidence] == [
+        ("entry-1", None),
+        ("entry-0", "rollout"),
+    ]
+
+
+def test_a_long_list_is_indexed_and_answers_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    near = _list(PICTURE, drawn_picture("other", size=(700, 500)))
+    random = np.random.default_rng(1).integers(0, 256, (300, 32), dtype=np.uint8)
+    far = pdq(decode(Picture(PICTURE), Limits()))[0].copy()
+    far[:6] ^= 0xFF
+    listed = FingerprintList(
+        1,
+        (*near.ids, *(f"random-{number}" for number in range(300)), "far"),
+        np.concatenate([near.hashes, random, far[None]]),
+        np.array([31, 31, *[31] * 300, 60], dtype=np.int64),
+        inert={"entry-1": "rollout"},
+    )
+    scanned = _look(_detector(listed), PICTURE)
+    monkeypatch.setattr(hamming, "FEW", 10)
+    indexed = _look(_detector(listed), PICTURE)
+    assert indexed.signals == scanned.signals
+    # of entries with a distance beyond the index's reach nothing is missed either: they are compared one by one
+    alone = replace(listed, hashes=np.concatenate([random[:2], random, far[None]]))
+    found = _look(_detector(alone), PICTURE).signals[0]
+    assert (found.score, found.evidence[0].ref) == (1.0, "far")
+
+
+def test_floods_are_told_of_matches_alone() -> None:
+    noted: list[str] = []
+    listed = replace(_list(PICTURE), note=lambda entry, hash: noted.append(entry))
+    _look(_detector(listed), drawn_picture("other"))
+    _look(_detector(listed), canary_png())
+    assert noted == []
+    _look(_detector(listed), PICTURE)
+    assert noted == ["entry-0"]
 
 
 def test_the_test_card_is_always_listed() -> None:
