@@ -30,6 +30,7 @@ from guardrail.signals import Coverage, GenerationRequest, Picture, Prompt, Sign
 from guardrail.taxonomy import Stage
 from guardrail.text.concepts import ConceptsDetector
 from guardrail.verdict import Verdict
+from guardrail.vision.concepts import picture_detectors
 from guardrail.vision.decode import decode
 from guardrail.vision.resample import resampled
 
@@ -106,8 +107,9 @@ class Guard:
             context = DetectorContext(
                 settings, store, registry or LocalRegistry(settings), {"concepts": loaded.concepts}
             )
-            own = (ConceptsDetector(context),) if loaded.concepts else ()
-            detectors = (*build(context), *own)
+            own = (ConceptsDetector(context),) if any(concept.like for concept in loaded.concepts) else ()
+            pictured = picture_detectors(context, loaded.concepts, loaded.pictured())
+            detectors = (*build(context), *own, *pictured)
         _check_weights(detectors, loaded, store)
         log = DecisionLog(settings) if settings.record else None
         return cls(loaded, detectors, settings=settings, models=store, vault=vault, log=log)

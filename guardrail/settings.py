@@ -100,6 +100,26 @@ class Preprocessing(BaseModel):
         return max(1, round(width * share)), max(1, round(height * share))
 
 
+class ClipHead(BaseModel):
+    """A classifier on CLIP embeddings that an operator brings: see docs/CONCEPTS.md for the layouts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["linear", "mlp", "distance"] = Field(description="layers, or distances to concept vectors")
+    file: Path = Field(description="npz or safetensors")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the file")
+    signals: tuple[str, ...] = Field(
+        min_length=1, max_length=64, description="signal of each output, empty for none; of all concepts for distance"
+    )
+    scale: float = Field(1.0, gt=0, description="calibration: logits are multiplied by it")
+    shift: float = Field(0.0, description="calibration: and this is added, so that 0.5 is the even point")
+    softmax: bool = Field(False, description="the outputs share one probability; otherwise each has its own")
+    drop: tuple[int, ...] = Field((), description="distance: concept vectors that are left out")
+    words: dict[str, float] = Field(
+        default_factory=dict, max_length=64, description="distance: further concepts, words -> cosine that is even"
+    )
+
+
 class Server(BaseModel):
     """The sidecar."""
 
@@ -139,6 +159,13 @@ class Settings(BaseSettings):
     )
     intra_op_threads: int = Field(1, ge=1, description="threads inside one network run")
     workers: int = Field(2, ge=1, description="threads that run networks")
+    clip: str | None = Field(None, description="model that sees concepts in pictures: a name of `models list`")
+    clip_backend: Literal["onnx", "torch"] = Field(
+        "onnx", description="torch needs the extra `export` and a model exported with --keep-torch"
+    )
+    clip_device: str = Field("cpu", description="device of the torch backend, such as cuda:0")
+    clip_heads: tuple[ClipHead, ...] = Field((), max_length=16, description="classifiers on embeddings of `clip`")
+    clip_people: bool = Field(False, description="look for the public figures of `guardrail names`: a weak signal")
     record: bool = Field(True, description="write decisions to the data folder")
     thorough: bool = Field(
         False, description="run every detector even when the verdict is settled: whole scores, for replay; costs time"

@@ -6,6 +6,8 @@ content and live only as long as the request does.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -104,6 +106,62 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleFile:
+    """A picture file of a policy, and the digest it had when the policy was loaded."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Where the scale of a picture concept lies, found on benign pictures by `guardrail policy calibrate-concepts`.
+
+    Attributes:
+        clip: digest of the image tower it holds for.
+        definition: `Shown.digest` it holds for.
+        even: standardised nearness that scores 0.5.
+        slope: logits per unit of it.
+        words, examples: (mean, spread) of the nearness to words and to example pictures.
+    """
+
+    clip: str
+    definition: str
+    even: float
+    slope: float
+    words: tuple[float, float] = (0.0, 1.0)
+    examples: tuple[float, float] = (0.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """How a concept looks in pictures.
+
+    Attributes:
+        like, unlike: words for what is and what is not meant.
+        examples, unlike_examples: pictures of both.
+        templates: sentences with a place for the words.
+        false_alarms: share of benign pictures that may reach 0.5, for calibration.
+        calibration: None when there is none.
+    """
+
+    like: tuple[str, ...]
+    unlike: tuple[str, ...] = ()
+    examples: tuple[ExampleFile, ...] = ()
+    unlike_examples: tuple[ExampleFile, ...] = ()
+    templates: tuple[str, ...] = ()
+    false_alarms: float = 0.01
+    calibration: Calibration | None = None
+
+    @property
+    def digest(self) -> str:
+        """`sha256:…` of what is meant, without its scale."""
+        pictures = [[item.sha256 for item in found] for found in (self.examples, self.unlike_examples)]
+        content = json.dumps([self.like, self.unlike, pictures, self.templates])
+        return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
 class Concept:
     """A meaning that a policy gives by example.
 
@@ -112,6 +170,7 @@ class Concept:
         like: sentences that mean it.
         unlike: sentences that look alike and do not mean it.
         file, line: where it is declared, for errors.
+        shown: how it looks in pictures, or None.
     """
 
     name: str
@@ -119,6 +178,7 @@ class Concept:
     unlike: tuple[str, ...] = ()
     file: str | None = None
     line: int | None = None
+    shown: Shown | None = None
 
     @property
     def signal(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from guardrail.cli import _pictured
 from guardrail.evaluation.concepts import concept_scores, read_prompts
 from guardrail.policy import Finding, SuiteReport, json_schema, lint, load_policy, run_suite
 from guardrail.policy.source import locate
@@ -72,14 +73,18 @@ def schema(out: Path | None) -> None:
 @command.command("try-concept")
 @click.argument("policy", metavar="POLICY")
 @click.argument("concept", metavar="CONCEPT")
-@click.argument("prompts", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("prompts", type=click.Path(exists=True, path_type=Path), metavar="PROMPTS|FOLDER")
 @click.option("--at", default=0.5, type=click.FloatRange(0, 1), show_default=True, help="Score that counts as caught.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def try_concept(policy: str, concept: str, prompts: Path, at: float, as_json: bool) -> None:
-    """Show what a concept of a policy would catch in a file of prompts, the surest first.
+    """Show what a concept of a policy would catch in a file of prompts or a folder of pictures, the surest first.
 
-    PROMPTS holds one prompt a line, or JSON lines with a field "text". Your prompts are shown, not kept.
+    PROMPTS holds one prompt a line, or JSON lines with a field "text". Your prompts are shown, not kept. Pictures need
+    the setting `clip`.
     """
+    if prompts.is_dir():
+        _pictured.try_concept(policy, concept, prompts, at, as_json=as_json)
+        return
     found = concept_scores(load_policy(policy), concept, read_prompts(prompts))
     caught = sorted((item for item in found if item.score >= at), key=lambda item: -item.score)
     if as_json:
@@ -91,6 +96,22 @@ def try_concept(policy: str, concept: str, prompts: Path, at: float, as_json: bo
     for item in caught:
         click.echo(f"{item.score:.2f}  line {item.line}: {item.text[:_SHOWN]}")
     click.echo(f"{len(caught)} of {len(found)} prompts score {at:g} or more for {concept!r}")
+
+
+@command.command("calibrate-concepts")
+@click.argument("policy", metavar="POLICY")
+@click.argument("benign", type=click.Path(exists=True, path_type=Path), metavar="FOLDER|SET.jsonl")
+@click.option("--alarms", type=click.FloatRange(0, 0.5, min_open=True), help="Share that may alarm; the policy's own.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File to write; printed otherwise.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else on standard output.")
+def calibrate_concepts(policy: str, benign: Path, alarms: float | None, out: Path | None, as_json: bool) -> None:
+    """Set the scale of a policy's picture concepts on pictures that must not alarm.
+
+    Then name the file under `calibration` in the policy. It holds for one CLIP (the setting `clip`) and one wording;
+    the guard refuses to start with a stale one. The larger and the more like your traffic the pictures are, the better:
+    at least three of them must be allowed to alarm.
+    """
+    _pictured.calibrate(policy, benign, alarms, out, as_json=as_json)
 
 
 def _print_findings(file: str, findings: tuple[Finding, ...]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from guardrail.errors import PolicyError
 from guardrail.policy.expression import closest
 from guardrail.policy.schema import ListSpec, PolicyFile, RuleSpec
+from guardrail.policy.shown import calibrations, shown
 from guardrail.policy.source import locate, parse, read_file, read_text
 from guardrail.policy.tree import Document
 from guardrail.signals import Concept
@@ -100,7 +101,7 @@ def gather(path: Path, layers: Layers, chain: tuple[Path, ...] = ()) -> PolicyFi
         _restore_rules(parsed, document, layers)
         return parsed
     _lay_lists(parsed, path, document, layers)
-    _lay_concepts(parsed, document, layers)
+    _lay_concepts(parsed, path, document, layers)
     _lay_rules(parsed, document, layers)
     for stage in Stage:
         layers.requires[stage] |= set(getattr(parsed.require, stage.value))
@@ -195,8 +196,11 @@ def _lay_lists(parsed: PolicyFile, path: Path, document: Document, layers: Layer
         layers.list_lines[name] = (document.file, line)
 
 
-def _lay_concepts(parsed: PolicyFile, document: Document, layers: Layers) -> None:
-    """Concepts are not redefined by another layer: that would change what inherited rules catch."""
+def _lay_concepts(parsed: PolicyFile, path: Path, document: Document, layers: Layers) -> None:
+    """Concepts are not redefined by another layer: that would change what inherited rules catch.
+
+    A layer may calibrate those of its own and those it inherits.
+    """
     for name, spec in parsed.concepts.items():
         line = document.line(("concepts", name))
         if name in layers.concepts:
@@ -208,7 +212,12 @@ def _lay_concepts(parsed: PolicyFile, document: Document, layers: Layers) -> Non
             )
         if len(layers.concepts) >= MAX_CONCEPTS:
             raise PolicyError(f"a policy may have {MAX_CONCEPTS} concepts", file=document.file, line=line)
-        layers.concepts[name] = Concept(name, tuple(spec.like), tuple(spec.unlike), document.file, line)
+        seen = shown(spec.shown, path, document.file, line) if spec.shown else None
+        layers.concepts[name] = Concept(name, tuple(spec.like), tuple(spec.unlike), document.file, line, seen)
+    for name, scale in calibrations(parsed.calibration, path, document.line(("calibration",))).items():
+        concept = layers.concepts.get(name)
+        if concept is not None and concept.shown is not None:
+            layers.concepts[name] = replace(concept, shown=replace(concept.shown, calibration=scale))
 
 
 def _file_terms(spec: ListSpec, path: Path, file: str | None, line: int | None) -> list[str]:

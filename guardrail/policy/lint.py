@@ -57,6 +57,7 @@ def _remarks(policy: Policy, file: str) -> Iterator[Finding]:
     for stage in Stage:
         if policy.signals_used(stage) and not policy.required(stage):
             yield Finding("note", file, None, f"`require` names no detector for stage {stage.value}")
+    yield from _about_concepts(policy, file)
     for rule in policy.rules:
         for message in _about_rule(rule):
             yield Finding("warning", rule.source, rule.line, message)
@@ -71,6 +72,24 @@ def _remarks(policy: Policy, file: str) -> Iterator[Finding]:
                 rule = known[reason.rule]
                 message = f"rule {rule.id!r} holds at stage {stage.value} although nothing is raised"
                 yield Finding("warning", rule.source, rule.line, message)
+
+
+def _about_concepts(policy: Policy, file: str) -> Iterator[Finding]:
+    """Concepts that a stage reads and nothing raises there, and what the picture side needs."""
+    read = {stage: policy.signals_used(stage) for stage in Stage}
+    for item in policy.concepts:
+        place = item.file or file
+        if item.signal in read[Stage.PROMPT] and not item.like:
+            message = f"concept {item.name!r} is read from prompts, where only `like` sentences raise it"
+            yield Finding("warning", place, item.line, message)
+        if item.signal in read[Stage.INPUT] | read[Stage.OUTPUT] and item.shown is None:
+            message = f"concept {item.name!r} is read from pictures, where only `shown` raises it"
+            yield Finding("warning", place, item.line, message)
+        if item.shown is not None:
+            yield Finding("note", place, item.line, f"concept {item.name!r} needs a CLIP: `guardrail models export`")
+            if item.shown.calibration is None:
+                message = f"concept {item.name!r} is not calibrated: `guardrail policy calibrate-concepts`"
+                yield Finding("warning" if item.shown.examples else "note", place, item.line, message)
 
 
 def _about_rule(rule: Rule) -> Iterator[str]:

@@ -20,6 +20,7 @@ from guardrail.policy.patterns import (
 )
 from guardrail.policy.policy import Policy, Rule
 from guardrail.policy.schema import PolicyFile
+from guardrail.policy.shown import settled
 from guardrail.policy.source import locate
 from guardrail.policy.texts import TermList
 from guardrail.taxonomy import Stage
@@ -136,7 +137,7 @@ def _digest(entries: Sequence[Entry], layers: Layers) -> str:
     content: Mapping[str, object] = {
         "rules": [entry.spec.model_dump() for entry in entries],
         "lists": layers.lists,
-        "concepts": {name: [concept.like, concept.unlike] for name, concept in layers.concepts.items()},
+        "concepts": {name: settled(concept) for name, concept in layers.concepts.items()},
         "require": {stage.value: sorted(names) for stage, names in layers.requires.items()},
         "on_error": layers.on_error.value,
         "on_partial": layers.on_partial,

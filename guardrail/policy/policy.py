@@ -117,6 +117,19 @@ class Policy:
             used |= {name for earlier, name in rule.condition.reads_earlier if earlier is stage}
         return frozenset(used)
 
+    def pictured(self) -> tuple[Concept, ...]:
+        """Concepts with a picture side that a rule which acts reads from uploads or outputs, or that are required."""
+        stages = (Stage.INPUT, Stage.OUTPUT)
+        read: set[str] = set()
+        for rule in self.rules:
+            if rule.mode != "enforce" or rule.condition is None:
+                continue
+            if not rule.stages.isdisjoint(stages):
+                read |= rule.condition.reads
+            read |= {name for stage, name in rule.condition.reads_earlier if stage in stages}
+        whole = any("vision.concepts" in self.required(stage) for stage in stages)
+        return tuple(item for item in self.concepts if item.shown and (whole or item.signal in read))
+
     def required(self, stage: Stage) -> frozenset[str]:
         """Detectors that must have inspected a subject of `stage` before it may be released."""
         return self.requires.get(stage, frozenset())

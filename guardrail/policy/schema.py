@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 ConceptName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Sentence = Annotated[str, Field(min_length=3, max_length=500, pattern=r"\w")]
+Words = Annotated[str, Field(min_length=2, max_length=200, pattern=r"\w")]
+Template = Annotated[str, Field(max_length=100, pattern=r"^[^{}]*\{\}[^{}]*$")]
 StageName = Literal["prompt", "input", "output"]
 ActionName = Literal["allow", "flag", "transform", "hold", "block"]
 
@@ -24,13 +26,62 @@ class ListSpec(_Strict):
     file: str | None = Field(None, description="CSV file, relative to the policy file; its first column is read")
 
 
+class ShownSpec(_Strict):
+    """How a meaning looks in pictures, in words and example pictures; needs a CLIP (`guardrail models export`)."""
+
+    like: list[Words] = Field(default_factory=list, max_length=64, description="what such a picture shows")
+    unlike: list[Words] = Field(default_factory=list, max_length=64, description="what looks alike and is not meant")
+    examples: list[str] = Field(default_factory=list, max_length=64, description="pictures, relative to this file")
+    unlike_examples: list[str] = Field(default_factory=list, max_length=64, description="pictures of look-alikes")
+    templates: list[Template] = Field(
+        default_factory=list, max_length=32, description="sentences around the words, averaged; seven by default"
+    )
+    false_alarms: float = Field(
+        0.01, gt=0, lt=0.5, description="share of benign pictures that may reach 0.5, for calibrate-concepts"
+    )
+
+    @model_validator(mode="after")
+    def _meant(self) -> ShownSpec:
+        if not self.like and not self.examples:
+            raise ValueError("`shown` needs `like` (words) or `examples` (pictures)")
+        return self
+
+
 class ConceptSpec(_Strict):
     """A meaning, given by example sentences in any of sixteen languages; raises the signal `concept.<name>`."""
 
-    like: list[Sentence] = Field(min_length=1, max_length=64, description="prompts that mean it")
+    like: list[Sentence] = Field(default_factory=list, max_length=64, description="prompts that mean it")
     unlike: list[Sentence] = Field(
         default_factory=list, max_length=64, description="prompts that look alike and do not mean it"
     )
+    shown: ShownSpec | None = Field(None, description="how it looks in uploads and outputs")
+
+    @model_validator(mode="after")
+    def _meant(self) -> ConceptSpec:
+        if not self.like and (self.unlike or self.shown is None):
+            raise ValueError("a concept needs `like` (prompts that mean it) or `shown` (pictures)")
+        return self
+
+
+class CalibratedSpec(_Strict):
+    """The scale of one picture concept."""
+
+    definition: str = Field(description="digest of words and pictures that it holds for")
+    false_alarms: float = Field(description="share of benign pictures that was asked for")
+    pictures: int = Field(description="benign pictures looked at")
+    alarms: int = Field(description="of those, how many score 0.5 or more")
+    even: float = Field(description="standardised nearness that scores 0.5")
+    slope: float = Field(gt=0, description="logits per unit of it")
+    words: tuple[float, Annotated[float, Field(gt=0)]] = Field((0.0, 1.0), description="mean and spread of nearness")
+    examples: tuple[float, Annotated[float, Field(gt=0)]] = Field((0.0, 1.0), description="the same, to examples")
+
+
+class CalibrationFile(_Strict):
+    """What `guardrail policy calibrate-concepts` writes."""
+
+    schema_: Literal["guardrail/calibration/v1"] = Field(alias="schema", description="version of this format")
+    clip: str = Field(description="digest of the image tower that it holds for")
+    concepts: dict[ConceptName, CalibratedSpec] = Field(description="by name")
 
 
 class RuleSpec(_Strict):
@@ -102,6 +153,9 @@ class PolicyFile(_Strict):
     lists: dict[Identifier, ListSpec] = Field(default_factory=dict, description="named lists of terms")
     concepts: dict[ConceptName, ConceptSpec] = Field(
         default_factory=dict, description="meanings given by example; rules read them as concept.<name>"
+    )
+    calibration: str | None = Field(
+        None, description="file of calibrate-concepts with the scale of picture concepts, relative to this file"
     )
     rules: list[RuleSpec] = Field(
         default_factory=list, max_length=2_000, description="all are looked at; the gravest wins"

@@ -104,7 +104,8 @@ class ConceptsDetector:
     def __init__(self, context: DetectorContext) -> None:
         self.detections: Remembered[Detection] = Remembered()
         self._space = Space(context.models)
-        self._learned = tuple(self._learn(concept) for concept in context.parameters.get("concepts", ()))
+        meant = (concept for concept in context.parameters.get("concepts", ()) if concept.like)
+        self._learned = tuple(self._learn(concept) for concept in meant)
         self.emits = frozenset(item.concept.signal for item in self._learned)
 
     @remembered

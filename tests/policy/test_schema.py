@@ -17,12 +17,13 @@ from guardrail.policy.schema import (
     RelaxSpec,
     RequireSpec,
     RuleSpec,
+    ShownSpec,
     SuiteFile,
 )
 from guardrail.taxonomy import SIGNALS
 
 ROOT = Path(__file__).resolve().parents[2]
-MODELS = (PolicyFile, RuleSpec, ListSpec, RelaxSpec, RequireSpec, CaseSpec, CaseRequest, SuiteFile)
+MODELS = (PolicyFile, ShownSpec, RuleSpec, ListSpec, RelaxSpec, RequireSpec, CaseSpec, CaseRequest, SuiteFile)
 REFERENCE = (ROOT / "docs" / "POLICY.md").read_text(encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ from guardrail.inference.export.recipe import Recipe
 from guardrail.inference.export.tools import need
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
+Run = Callable[[Any, Any], Any]
 _TRANSFORMERS = ("clip", "siglip", "siglip2")
 
 
@@ -36,8 +37,8 @@ class Checkpoint:
 
     library: str
     model: Any
-    image: Callable[[Any, Any], Any]
-    text: Callable[[Any, Any], Any]
+    image: Run
+    text: Run
     spec: ClipSpec
     tokenizer: str
     preprocess: Callable[[Any], Any] | None
@@ -161,8 +162,7 @@ def _open_clip(name: str, pretrained: str | None, quick_gelu: bool) -> Checkpoin
     return Checkpoint(
         "open_clip",
         model,
-        lambda module, pixels: module.encode_image(pixels, normalize=True),
-        lambda module, ids: module.encode_text(ids, normalize=True),
+        *features("open_clip"),
         spec,
         from_simple_tokenizer(tokens) if simple else str(tokens.tokenizer.backend_tokenizer.to_str()),
         transform.image_transform_v2(transform.PreprocessCfg(**cfg), is_train=False),
@@ -209,14 +209,39 @@ def _transformers(source: str) -> Checkpoint:
     return Checkpoint(
         "transformers",
         model,
-        lambda module, pixels: _unit(module.get_image_features(pixel_values=pixels)),
-        lambda module, ids: _unit(module.get_text_features(input_ids=ids)),
+        *features("transformers"),
         spec,
         str(backend.to_str()),
         lambda picture: processor(picture, return_tensors="pt").pixel_values[0],
         lambda texts: tokens(list(texts), **length).input_ids,
         {"library": "transformers", "model": config.to_dict()},
     )
+
+
+def features(library: str) -> tuple[Run, Run]:
+    """How a model of a library makes unit vectors: (module, pixels) and (module, ids)."""
+    if library == "open_clip":
+        return (
+            lambda module, pixels: module.encode_image(pixels, normalize=True),
+            lambda module, ids: module.encode_text(ids, normalize=True),
+        )
+    return (
+        lambda module, pixels: _unit(module.get_image_features(pixel_values=pixels)),
+        lambda module, ids: _unit(module.get_text_features(input_ids=ids)),
+    )
+
+
+def rebuilt(config: dict[str, Any]) -> Any:
+    """A module without its weights from the `config` of a checkpoint."""
+    if config["library"] == "transformers":
+        library = need("transformers")
+        found = library.AutoConfig.for_model(**config["model"])
+        found._attn_implementation = "eager"
+        return library.AutoModel.from_config(found)
+    open_clip = need("open_clip")
+    wanted = dict(config["model"]) | {"quick_gelu": config["quick_gelu"] or config["model"].get("quick_gelu", False)}
+    custom = wanted.pop("custom_text", False)
+    return (open_clip.CustomTextCLIP if custom else open_clip.CLIP)(**wanted)
 
 
 def _processing(processor: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -25,12 +26,20 @@ from guardrail.inference.clip import (
 from guardrail.inference.export.checkpoints import Checkpoint, open_checkpoint
 from guardrail.inference.export.parity import SENTENCES, Parity, compared, cost, kept_cosine
 from guardrail.inference.export.recipe import Recipe, load_recipes
-from guardrail.inference.export.tools import forget, need, quantise, seal, to_onnx, workshop
+from guardrail.inference.export.tools import (
+    CONFIG_FILE,
+    WEIGHTS_FILE,
+    forget,
+    need,
+    quantise,
+    seal,
+    to_onnx,
+    workshop,
+)
 from guardrail.inference.manifest import Manifest, load_catalogue
 
 PROBE = "a photo of a lighthouse"
 REPORT_FILE = "parity.json"
-WEIGHTS_FILE, CONFIG_FILE = "torch.safetensors", "torch.json"
 _ROWS = 4
 _NOT_MEASURED = (
     "Accuracy with these weights was not measured by the makers of guardrail. Measure it on your own pictures: "
@@ -159,8 +168,6 @@ def _fed(checkpoint: Checkpoint) -> tuple[ClipSpec, np.ndarray[Any, Any], np.nda
 
 
 def _keep(checkpoint: Checkpoint, work: Path) -> list[str]:
-    import json
-
     state = {name: value.contiguous().clone() for name, value in checkpoint.model.state_dict().items()}
     need("safetensors.torch").save_file(state, str(work / WEIGHTS_FILE))
     (work / CONFIG_FILE).write_text(json.dumps(checkpoint.config, default=str), encoding="utf-8")

@@ -22,6 +22,7 @@ from guardrail.inference.manifest import ExportedSource, FileSpec, Manifest
 from guardrail.inference.store import load_runtime
 
 OPSET = 17
+WEIGHTS_FILE, CONFIG_FILE = "torch.safetensors", "torch.json"
 _MAX_PROTOBUF = 2**31 - 2**24
 
 
