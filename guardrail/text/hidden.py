@@ -25,6 +25,7 @@ _ACCENTED = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")
 _SENTENCE_END = re.compile(r"[.!?;\n](?=\s)")
 _MAX_FOUND = 32
 _MIN_MIXED = 2
+_MORSE_LETTERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,14 @@ def hidden_texts(text: str, known: list[Decoded] | None = None) -> list[HiddenTe
     if known is None:
         known = decoded(text, vocabulary().odd(skeleton(clean(text))), vocabulary())
     for item in known:
-        if item.way not in ("spaced", "url"):
+        if item.way not in ("spaced", "url") and not _dashes(item):
             found.append(HiddenText(item.text, item.way, item.span, item.way == "bidi"))
     return found[:_MAX_FOUND]
+
+
+def _dashes(item: Decoded) -> bool:
+    """Whether what reads as Morse code is the lines of a table: few letters, over and over."""
+    return item.way == "morse" and len(set(item.text) - {" "}) < _MORSE_LETTERS
 
 
 def _tags(text: str) -> Iterator[HiddenText]:

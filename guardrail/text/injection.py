@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from guardrail.detector import DetectorContext, Example
 from guardrail.signals import Coverage, Detection, Evidence, Signal, Subject
 from guardrail.taxonomy import Stage
+from guardrail.text.foreign import FOREIGN, ForeignInstructions
 from guardrail.text.hidden import HiddenText, hidden_texts
 from guardrail.text.instructions import MODELS, Instructions
 from guardrail.text.memory import Remembered, remembered
@@ -17,7 +18,6 @@ from guardrail.text.views import views_of
 NAME = "text.injection"
 _CONCEALED = 0.45
 _ENCODED = 0.3
-_MOST_CONCEALED = 0.98
 _CLEARER = 0.1
 _MAX_TEXTS = 6
 _MIN_LETTERS = 12
@@ -30,11 +30,12 @@ class InjectionDetector:
     stages = frozenset({Stage.PROMPT, Stage.INPUT})
     emits = frozenset({"injection.instruction", "injection.concealed", "injection.metadata"})
     cost_ms = 9.0
-    models = MODELS
+    models = (*MODELS, FOREIGN)
 
     def __init__(self, context: DetectorContext) -> None:
         self.detections: Remembered[Detection] = Remembered()
         self._instructions = Instructions.shared(context.models)
+        self._foreign = ForeignInstructions.shared(context.models)
 
     @remembered
     def detect(self, subject: Subject) -> Detection:
@@ -55,7 +56,7 @@ class InjectionDetector:
         hidden = views.hidden
         instructs = 0.0
         for item in hidden[:_MAX_TEXTS]:
-            score = self._instructions.score_found(skeleton(clean(item.text)), concealed=True)
+            score = self._hidden(item.text)
             instructs = max(instructs, score)
             if score > best:
                 best, evidence = score, Evidence(span=item.span, where="prompt", view=item.way)
@@ -85,6 +86,10 @@ class InjectionDetector:
             ),
         )
 
+    def _hidden(self, text: str) -> float:
+        cased = clean(text)
+        return max(self._instructions.score_hidden(skeleton(cased)), self._foreign.concealed(cased))
+
     def _in_picture(self, subject: Subject) -> Detection:
         assert subject.picture is not None
         signals = []
@@ -99,8 +104,12 @@ class InjectionDetector:
 
 
 def _concealed(hidden: Sequence[HiddenText], instructs: float) -> Signal:
-    """Invisible text scores 0.45, encoded text 0.3 while it says nothing to the machine; both near 1 when it does."""
+    """Invisible text scores 0.45, encoded text 0.3 while it says nothing to the machine; both near 1 when it does.
+
+    Even where what is hidden is as likely as not an instruction; that hiding is evidence lies in that even point.
+    """
     least = _CONCEALED if any(item.invisible for item in hidden) else _ENCODED
-    score = least + (_MOST_CONCEALED - least) * instructs
+    below, above = min(1.0, 2 * instructs), max(0.0, 2 * instructs - 1)
+    score = least + (0.5 - least) * below + 0.5 * above
     evidence = tuple(Evidence(span=item.span, where="prompt", view=item.way) for item in hidden[:_MAX_TEXTS])
     return Signal("injection.concealed", score, NAME, evidence)

@@ -31,9 +31,11 @@ _PLAIN = 0.92
 _QUOTED = 0.4
 _WORTH_ASKING = -3.5
 """Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
-_EVEN, _SPREAD = 25.6, 2.5
+_EVEN, _SPREAD = 26.5, 2.5
 _EVEN_SHOWN, _EVEN_CONCEALED = 11.0, 8.0
-"""Even points of the second network: for text in a picture, and for text that somebody has hidden."""
+"""Even points of the second network: for text in a picture, and for text that somebody has hidden in one."""
+_EVEN_HIDDEN = 12.6
+"""Even point of the first network for text that is hidden in a prompt: half of what it asks of text in plain sight."""
 _FOR_LENGTH = 0.6
 """Logits by which a text that is e times as long must be surer: the surest of many windows counts, also by chance."""
 _UNREAD = 0.0
@@ -82,7 +84,7 @@ class Instructions:
         return _probability(self._logit(MODEL, text) - _EVEN), None
 
     def score_found(self, text: str, *, concealed: bool) -> float:
-        """The same for a text that was found in a picture or hidden in a prompt, where less is enough.
+        """The same for a text that was found in a picture, where less is enough.
 
         Args:
             text: a skeleton.
@@ -90,6 +92,12 @@ class Instructions:
         """
         said = self._said(text)
         read = _probability(self._logit(PICTURED, text) - (_EVEN_CONCEALED if concealed else _EVEN_SHOWN))
+        return max(read, said[0]) if said is not None else read
+
+    def score_hidden(self, text: str) -> float:
+        """The same for the skeleton of a text that a prompt conceals: nobody hides what asks for nothing."""
+        said = self._said(text)
+        read = _probability(self._logit(MODEL, text) - _EVEN_HIDDEN)
         return max(read, said[0]) if said is not None else read
 
     def _said(self, text: str) -> tuple[float, tuple[int, int]] | None:

@@ -12,6 +12,7 @@ from guardrail.detector import DetectorContext, Example, ModelProvider
 from guardrail.errors import DetectionError, ModelIntegrityError
 from guardrail.signals import Coverage, Detection, Evidence, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
+from guardrail.text.foreign import FOREIGN, ForeignInstructions
 from guardrail.text.heads import HEADS, SIGNALS, named
 from guardrail.text.language import tongues
 from guardrail.text.memory import Remembered, remembered
@@ -27,8 +28,10 @@ _SENTENCE = re.compile(r"(?<=[.!?;\n\u3002\uff01\uff1f])")
 _LEAST_LETTERS = 4
 _FLOOR = 0.0005
 _JUDGED = 2_000
-_GRAVEST = ("sexual.", "minor.")
+_COUNT = ("sexual.", "minor.", "injection.")
+"""What counts of words that may be of another language or of none."""
 _MIN_PIECE = 2.3
+_INJECTION = HEADS.index("injection")
 
 
 class MultilingualHeads:
@@ -65,12 +68,13 @@ class LanguagesDetector:
     stages = frozenset({Stage.PROMPT})
     emits = frozenset((*SIGNALS.values(), "injection.instruction"))
     cost_ms = 12.0
-    models = (MODEL, MULTILINGUAL)
+    models = (MODEL, MULTILINGUAL, FOREIGN)
 
     def __init__(self, context: DetectorContext) -> None:
         self.detections: Remembered[Detection] = Remembered()
         self._encoder = Multilingual.shared(context.models)
         self._heads = MultilingualHeads(context.models)
+        self._instructions = ForeignInstructions.shared(context.models)
         self._memory: Remembered[tuple[NDArray[np.float32], bool]] = Remembered()
 
     @remembered
@@ -91,7 +95,7 @@ class LanguagesDetector:
             if cut:
                 skipped.append(Skip(f"{NAME}:{view.name}", "longer than the windows that are read"))
             for name, score in _named(scores):
-                if not clear and not name.startswith(_GRAVEST):
+                if not clear and not name.startswith(_COUNT):
                     continue
                 if score > best.get(name, (_FLOOR, view))[0]:
                     best[name] = (score, view)
@@ -117,7 +121,7 @@ class LanguagesDetector:
         """The parts of a text that are in another language, and whether that is clear.
 
         Latin words that no list knows are one when they fall into pieces of a language: scrambled letters fall apart
-        into many short ones. The English network reads those too, so here they only count for what is sexual.
+        into many short ones. The English network reads those too, so here they count for what is sexual or an order.
         """
         found = tongues(text)
         head = found.unclear[:_JUDGED]
@@ -134,6 +138,7 @@ class LanguagesDetector:
             return np.zeros(len(HEADS), np.float32), False
         logits = self._heads.logits(self._encoder.embed([window for windows, _ in found for window in windows]))
         logits = logits.max(axis=0)
+        logits[_INJECTION] = self._instructions.logit(text, float(logits[_INJECTION]))
         if not np.isfinite(logits).all():
             raise DetectionError(f"model {MODEL!r} gave numbers that are not finite")
         return (1.0 / (1.0 + np.exp(-logits))).astype(np.float32), cut
@@ -146,4 +151,4 @@ def _says_something(piece: str) -> bool:
 
 
 def _named(scores: NDArray[np.float32]) -> list[tuple[str, float]]:
-    return [*named(scores), ("injection.instruction", float(scores[HEADS.index("injection")]))]
+    return [*named(scores), ("injection.instruction", float(scores[_INJECTION]))]

@@ -138,21 +138,21 @@ def _zero_width(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "concealed"),
+    "text",
     [
-        (f"a red barn{_tags(ORDER)}", 0.95),
-        (f"a red barn{_zero_width(ORDER)}", 0.95),
-        ("a red barn" + "".join(chr(0xE0100 + byte - 16) for byte in ORDER.encode()), 0.95),
-        (f"a red barn <!-- {ORDER} -->", 0.95),
-        (f"a red barn{' ' * 200}{ORDER}", 0.95),
-        (f"a red barn {base64.b64encode(ORDER.encode()).decode()}", 0.93),
-        (f"a red barn {ORDER.encode().hex()}", 0.93),
+        f"a red barn{_tags(ORDER)}",
+        f"a red barn{_zero_width(ORDER)}",
+        "a red barn" + "".join(chr(0xE0100 + byte - 16) for byte in ORDER.encode()),
+        f"a red barn <!-- {ORDER} -->",
+        f"a red barn{' ' * 200}{ORDER}",
+        f"a red barn {base64.b64encode(ORDER.encode()).decode()}",
+        f"a red barn {ORDER.encode().hex()}",
     ],
 )
-def test_what_is_concealed_is_raised_and_read(detector: InjectionDetector, text: str, concealed: float) -> None:
+def test_what_is_concealed_is_raised_and_read(detector: InjectionDetector, text: str) -> None:
     detection = detector.detect(asked(text))
     scores = best_scores(detection.signals)
-    assert scores["injection.concealed"] == pytest.approx(concealed, abs=0.02)
+    assert scores["injection.concealed"] >= 0.9
     assert scores["injection.instruction"] >= 0.9
     spans = [item.span for signal in detection.signals for item in signal.evidence if item.span]
     assert spans

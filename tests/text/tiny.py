@@ -20,7 +20,9 @@ from guardrail.errors import ModelMissingError
 from guardrail.settings import Settings
 from guardrail.signals import GenerationRequest, Prompt, Subject
 from guardrail.taxonomy import Stage
+from guardrail.text.foreign import FOREIGN
 from guardrail.text.heads import HEADS
+from guardrail.text.ngrams import SIZE
 from tests.vision.tiny import Listed
 
 VOCABULARY = 1_024
@@ -72,6 +74,12 @@ def heads_net(
     return bytes(model.SerializeToString())
 
 
+def write_ngrams(path: Path, bias: float) -> Path:
+    """The n-gram model that answers `bias` to everything."""
+    np.savez(path, allow_pickle=False, weights=np.zeros(SIZE, np.float16), bias=np.float16(bias))
+    return path
+
+
 def injection_net(logit: float) -> bytes:
     """The injection network that answers `logit` to everything."""
     table = np.full(VOCABULARY, logit, dtype=np.float32)
@@ -104,9 +112,10 @@ class _Session:
 class TextModels:
     """A `ModelProvider` over networks given as bytes and files of a folder."""
 
-    def __init__(self, folder: Path, *, heads: bytes | None = None, instructs: float = -12.0):
+    def __init__(self, folder: Path, *, heads: bytes | None = None, instructs: float = -12.0, foreign: float = -9.0):
         self.files: dict[tuple[str, str | None], Path] = {
-            ("english-wordpieces", "tokenizer.json"): write_tokenizer(folder / "tokenizer.json")
+            ("english-wordpieces", "tokenizer.json"): write_tokenizer(folder / "tokenizer.json"),
+            (FOREIGN, None): write_ngrams(folder / "ngrams.npz", foreign),
         }
         self.sessions = {
             "text-heads": _Session(heads or heads_net()),
