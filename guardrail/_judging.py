@@ -6,12 +6,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from guardrail._hiding import fault as hiding_fault
 from guardrail.detector import Detector, ModelProvider
 from guardrail.errors import GuardrailError
 from guardrail.policy import Policy
 from guardrail.signals import Coverage, Detection, GenerationRequest, Picture, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
 from guardrail.verdict import Action, Decision, Reason, Verdict
+from guardrail.vision.conceal import still
 
 INLINE_COST_MS = 1.0
 """Detectors cheaper than this run on the caller's thread; a thread hop would cost more than they do."""
@@ -48,6 +50,8 @@ class Plan:
 class Judging:
     """The state of one judgement: several subjects of one stage that share a verdict.
 
+    `copied` says that the picture is the guard's own copy of an output.
+
     Built on one thread, continued on another, read by a third when the deadline passes; every step only appends.
     """
 
@@ -61,6 +65,7 @@ class Judging:
     prior: Prior = field(default_factory=dict)
     pictures: Sequence[Picture] = ()
     thorough: bool = False
+    copied: bool = False
     signals: list[Signal] = field(default_factory=list)
     coverage: list[Coverage] = field(default_factory=list)
     faults: list[Reason] = field(default_factory=list)
@@ -103,10 +108,8 @@ class Judging:
         signals, faults = tuple(self.signals), tuple(self.faults)
         decision = self._decide(signals, coverage)
         action, reasons = decision.action, decision.reasons + faults
-        if action is Action.TRANSFORM and self.stage is not Stage.INPUT:
-            reasons += (
-                Reason("guard-transform", self.policy.on_error, "only uploads can be transformed", mode="fault"),
-            )
+        if action is Action.TRANSFORM and (why := self._fixed(reasons, signals)) is not None:
+            reasons += (Reason("guard-transform", self.policy.on_error, why, mode="fault"),)
         action = max((action, *(reason.action for reason in reasons if reason.mode == "fault")), key=_severity)
         self.timings["total"] = (time.perf_counter() - self.started) * 1000
         return Verdict(
@@ -120,6 +123,18 @@ class Judging:
             timings_ms=dict(self.timings),
             subject=self.digest,
         )
+
+    def _fixed(self, reasons: tuple[Reason, ...], signals: tuple[Signal, ...]) -> str | None:
+        """Why the subject cannot be transformed, or None."""
+        if self.stage is Stage.PROMPT:
+            return "a prompt cannot be transformed"
+        if self.stage is Stage.INPUT:
+            return None
+        if self.copied:
+            return "what was to be hidden still shows"
+        if not all(item.picture is None or still(item.picture) for item in self.subjects):
+            return "only still pictures can be transformed"
+        return hiding_fault(self.policy, reasons, signals)
 
     def _run(self, detectors: Sequence[Detector]) -> None:
         for detector in detectors:

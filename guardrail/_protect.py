@@ -42,9 +42,15 @@ def judged_call(
             request = guard.transformed(request)
             args, kwargs = _carrying(request, shape, function, args, kwargs)
     result = function(*args, **kwargs)
-    for verdict in guard.check_outputs_sync(request, _outputs(result), prior):
-        _released(verdict)
-    return result
+    pictures, released = _outputs(result), []
+    verdicts = guard.check_outputs_sync(request, pictures, prior)
+    for data, verdict in zip(pictures, verdicts, strict=True):
+        changed = (data, verdict)
+        if verdict.action is Action.TRANSFORM:
+            changed = guard.transformed_output_sync(request, data, verdict, prior)
+        _released(changed[1])
+        released.append(changed[0])
+    return _carried_back(result, verdicts, released)
 
 
 async def judged_call_async(
@@ -63,9 +69,22 @@ async def judged_call_async(
             request = await asyncio.to_thread(guard.transformed, request)
             args, kwargs = _carrying(request, shape, function, args, kwargs)
     result = await function(*args, **kwargs)
-    for verdict in await guard.check_outputs(request, _outputs(result), prior):
-        _released(verdict)
-    return result
+    pictures, released = _outputs(result), []
+    verdicts = await guard.check_outputs(request, pictures, prior)
+    for data, verdict in zip(pictures, verdicts, strict=True):
+        changed = (data, verdict)
+        if verdict.action is Action.TRANSFORM:
+            changed = await guard.transformed_output(request, data, verdict, prior)
+        _released(changed[1])
+        released.append(changed[0])
+    return _carried_back(result, verdicts, released)
+
+
+def _carried_back(result: Any, verdicts: Sequence[Verdict], released: Sequence[bytes]) -> Any:
+    """What the function returned, or, where pictures were transformed, the same with the released ones in it."""
+    if not any(verdict.action is Action.TRANSFORM for verdict in verdicts):
+        return result
+    return _replaced(result, iter(released))
 
 
 def _released(verdict: Verdict) -> Verdict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import hmac
 import inspect
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,18 +19,20 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from guardrail._canaries import Canary, run_canaries
+from guardrail._hiding import regions
 from guardrail._judging import Judging, Plan, Prior
 from guardrail._protect import PICTURE_PARAMETERS, Shape, judged_call, judged_call_async
 from guardrail.detector import Detector, DetectorContext, ModelProvider, Registry, build
-from guardrail.errors import InputError, PictureError, PromptError, RecordError
+from guardrail.errors import InputError, PictureError, PromptError, RecordError, ReleaseError
 from guardrail.inference import ModelStore
 from guardrail.policy import Policy, load_policy
 from guardrail.records import DecisionLog, LocalRegistry, Vault
 from guardrail.settings import Settings, load_settings
-from guardrail.signals import Coverage, GenerationRequest, Picture, Prompt, Signal, Subject
+from guardrail.signals import Coverage, GenerationRequest, Picture, Prompt, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.concepts import ConceptsDetector
-from guardrail.verdict import Verdict
+from guardrail.verdict import Action, Verdict
+from guardrail.vision.conceal import concealed
 from guardrail.vision.concepts import picture_detectors
 from guardrail.vision.decode import decode
 from guardrail.vision.resample import resampled
@@ -174,6 +177,34 @@ class Guard:
         judgings = self._on_outputs(request, pictures, prior)
         return tuple(await asyncio.gather(*(self._settled(judging) for judging in judgings)))
 
+    async def transformed_output(
+        self, request: GenerationRequest, picture: bytes | Picture, verdict: Verdict, prior: Sequence[Verdict] = ()
+    ) -> tuple[bytes, Verdict]:
+        """The copy that a verdict of `transform` on an output asks for, and the verdict on that copy.
+
+        The copy is a still picture in the same format, without metadata, with the regions of the rule's signals hidden.
+        It is judged like any output, and only that second verdict can release it; one that would transform the copy
+        once more closes.
+
+        Args:
+            request, prior: as for `check_outputs`.
+            picture: the output that was judged.
+            verdict: what was decided about it.
+
+        Raises:
+            ReleaseError: the verdict is not about this picture, or does not ask to transform it.
+            PictureError: reason "animated": a picture of several frames is not transformed.
+        """
+        data, skipped = await asyncio.to_thread(self._concealed, picture, verdict)
+        return data, await self._settled(self._on_copy(request, data, skipped, prior))
+
+    def transformed_output_sync(
+        self, request: GenerationRequest, picture: bytes | Picture, verdict: Verdict, prior: Sequence[Verdict] = ()
+    ) -> tuple[bytes, Verdict]:
+        """`transformed_output` for callers without an event loop."""
+        data, skipped = self._concealed(picture, verdict)
+        return data, self._settled_sync([self._on_copy(request, data, skipped, prior)])[0]
+
     def check_prompt_sync(self, request: GenerationRequest | str, prior: Sequence[Verdict] = ()) -> Verdict:
         """`check_prompt` for callers without an event loop."""
         return self._settled_sync([self._on_prompt(_as_request(request), prior)])[0]
@@ -303,6 +334,22 @@ class Guard:
             judging.pictures = (picture,)
             judgings.append(judging)
         return judgings
+
+    def _on_copy(
+        self, request: GenerationRequest, data: bytes, skipped: tuple[Skip, ...], prior: Sequence[Verdict]
+    ) -> Judging:
+        (judging,) = self._on_outputs(request, [data], prior)
+        judging.copied = True
+        judging.coverage.append(Coverage(("guard.transform:copies=1",), skipped))
+        return judging
+
+    def _concealed(self, picture: bytes | Picture, verdict: Verdict) -> tuple[bytes, tuple[Skip, ...]]:
+        source = picture if isinstance(picture, Picture) else Picture(bytes(picture), where="output")
+        asked = verdict.stage is Stage.OUTPUT and verdict.action is Action.TRANSFORM
+        if not asked or not hmac.compare_digest(self.digest(source.data).encode(), verdict.subject.encode()):
+            raise ReleaseError("the verdict does not ask to transform this picture")
+        found = regions(self.policy, verdict.reasons, verdict.signals)
+        return concealed(decode(source, self.settings.limits), found)
 
     def _bound(self, pictures: Sequence[object]) -> None:
         limit = self.settings.limits.max_pictures

@@ -126,8 +126,8 @@ class Verdict:
 
     @property
     def released(self) -> bool:
-        """Whether the subject may go on."""
-        return self.action.released
+        """Whether the subject may go on; an output to be transformed may not, its copy has a verdict of its own."""
+        return self.action.released and not (self.stage is Stage.OUTPUT and self.action is Action.TRANSFORM)
 
     @property
     def scores(self) -> dict[str, float]:

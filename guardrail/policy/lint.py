@@ -93,8 +93,12 @@ def _about_concepts(policy: Policy, file: str) -> Iterator[Finding]:
 
 
 def _about_rule(rule: Rule) -> Iterator[str]:
-    if rule.action is Action.TRANSFORM and rule.stages != {Stage.INPUT}:
-        yield f"rule {rule.id!r} transforms at a stage without uploads, where the verdict closes: use stage input"
+    if rule.action is Action.TRANSFORM and Stage.PROMPT in rule.stages:
+        yield f"rule {rule.id!r} transforms at stage prompt, where the verdict closes: use stage input or output"
+    if rule.action is Action.TRANSFORM and Stage.OUTPUT in rule.stages and rule.hide is None:
+        yield f"rule {rule.id!r} transforms outputs without saying how, so the verdict closes: add `hide`"
+    if rule.hide is not None and Stage.OUTPUT not in rule.stages:
+        yield f"rule {rule.id!r} hides nothing at stage input, where copies go on: use stage output"
     source = rule.condition.source if rule.condition else ""
     if rule.condition and rule.condition.reads_coverage:
         for part in _PART.findall(source):

@@ -91,6 +91,8 @@ class _Compiler:
         if spec.term_list is not None and spec.term_list not in self._terms:
             nearest = closest(spec.term_list, self._terms)
             raise entry.error(f"no list is called {spec.term_list!r}", "list", nearest=nearest)
+        if spec.hide is not None and (spec.then != "transform" or spec.when is None):
+            raise entry.error("`hide` needs `then: transform`, and a `when` over signals that have regions", "hide")
         positions, fuzzy = self._matchers(entry)
         file, line = entry.document.file, entry.line("when")
         return Rule(
@@ -105,6 +107,7 @@ class _Compiler:
             patterns=positions,
             fuzzy=fuzzy,
             terms=self._terms[spec.term_list] if spec.term_list is not None else None,
+            hide=spec.hide,
             floor=not self._layers.locked.isdisjoint({spec.id}),
             source=file or "",
             line=entry.line("id"),

@@ -32,6 +32,7 @@ class Rule:
         fuzzy: patterns of the `regex` engine, any of which may match.
         terms: its list, or None.
         floor: whether it is part of the floor.
+        hide: how an output's regions are hidden when it asks to transform one.
         source, line: where it is written.
     """
 
@@ -47,6 +48,7 @@ class Rule:
     fuzzy: tuple[FuzzyPattern, ...] = ()
     terms: TermList | None = None
     floor: bool = False
+    hide: Literal["blur", "pixelate"] | None = None
     source: str = ""
     line: int | None = None
 
@@ -89,6 +91,7 @@ class Policy:
     _reads_facts: bool = field(init=False, repr=False)
     _idle: Any = field(init=False, repr=False)
     _declared: frozenset[str] = field(init=False, repr=False)
+    _hides: Mapping[str, Literal["blur", "pixelate"]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         at = {stage: [rule for rule in self.rules if stage in rule.stages] for stage in Stage}
@@ -104,6 +107,7 @@ class Policy:
         object.__setattr__(self, "_names", names)
         object.__setattr__(self, "_reads_facts", any("tenant" in text or "params" in text for text in sources))
         object.__setattr__(self, "_declared", frozenset(concept.signal for concept in self.concepts))
+        object.__setattr__(self, "_hides", {rule.id: rule.hide for rule in self.rules if rule.hide is not None})
         object.__setattr__(self, "_idle", lru_cache(maxsize=_IDLE_CACHE)(self._idle_rules))
 
     def signals_used(self, stage: Stage) -> frozenset[str]:
@@ -129,6 +133,10 @@ class Policy:
             read |= {name for stage, name in rule.condition.reads_earlier if stage in stages}
         whole = any("vision.concepts" in self.required(stage) for stage in stages)
         return tuple(item for item in self.concepts if item.shown and (whole or item.signal in read))
+
+    def hides(self, rule: str) -> Literal["blur", "pixelate"] | None:
+        """How the rule of that id hides regions of an output, or None."""
+        return self._hides.get(rule)
 
     def required(self, stage: Stage) -> frozenset[str]:
         """Detectors that must have inspected a subject of `stage` before it may be released."""

@@ -97,6 +97,9 @@ class RuleSpec(_Strict):
     )
     engine: Literal["re2", "regex"] = Field("re2", description="re2: linear time; regex: fuzzy, lookaround, timeout")
     then: ActionName = Field(description="what the rule asks for")
+    hide: Literal["blur", "pixelate"] | None = Field(
+        None, description="with `then: transform` at stage output: how the regions of the rule's signals are hidden"
+    )
     message: str = Field(min_length=1, max_length=300, description="why, in words for a reviewer")
     severity: Literal["low", "medium", "high", "critical"] = Field("medium", description="for reports only")
     mode: Literal["enforce", "shadow"] = Field("enforce", description="shadow: evaluated and recorded, does not act")

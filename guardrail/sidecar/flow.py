@@ -145,8 +145,13 @@ class Flow:
             raise ReleaseError("not every picture has a verdict")
         released: list[Released | None] = []
         kept: list[Verdict] = []
+        final: list[Verdict] = []
         for data, verdict, text in zip(found.pictures, verdicts, texts, strict=True):
             self._seen(verdict)
+            if verdict.action is Action.TRANSFORM and (text is None or text.released):
+                data, verdict = await self.guard.transformed_output(request, data, verdict, prior)
+                self._seen(verdict)
+            final.append(verdict)
             passed = self._gate.release(verdict, data) if text is None or text.released else None
             released.append(passed)
             if passed is None:
@@ -154,8 +159,14 @@ class Flow:
         self.metrics.pictures(len(pictures) - len(kept), len(kept))
         if kept and (self.guard.policy.on_partial == "refuse" or len(kept) == len(pictures)):
             return _kept_after(kept)
-        decisions = [verdict.id for verdict, passed in zip(verdicts, released, strict=True) if passed is not None]
+        decisions = [verdict.id for verdict, passed in zip(final, released, strict=True) if passed is not None]
         headers = (*answer.headers, ("x-guardrail-decision", ",".join(decisions)))
+        copies = sum(
+            verdict.action is Action.TRANSFORM and passed is not None
+            for verdict, passed in zip(verdicts, released, strict=True)
+        )
+        if copies:
+            headers += (("x-guardrail-transformed", str(copies)),)
         if kept:
             headers += (("x-guardrail-withheld", str(len(kept))),)
         note: Note = {

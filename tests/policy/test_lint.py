@@ -57,11 +57,23 @@ def test_fields_of_a_request_that_may_be_missing(tmp_path: Path) -> None:
 
 
 def test_a_transform_where_nothing_can_be_transformed(tmp_path: Path) -> None:
-    mine = "{id: mine, stage: prompt, when: sexual.nudity >= 0.9, then: transform, message: m}"
-    found = remarks(tmp_path, f"extends: default\nrules:\n  - {mine}\n")
-    assert [message for _, _, message in found] == [
-        "rule 'mine' transforms at a stage without uploads, where the verdict closes: use stage input"
-    ]
+    for stage, hide, said in (
+        ("prompt", "", "transforms at stage prompt"),
+        ("output", "", "without saying how"),
+        ("input", "hide: blur, ", "hides nothing at stage input"),
+        ("output", "hide: blur, ", ""),
+        ("input", "", ""),
+    ):
+        mine = f"{{id: mine, stage: {stage}, when: person.depicted >= 0.9, then: transform, {hide}message: m}}"
+        found = remarks(tmp_path, f"extends: default\nrules:\n  - {mine}\n")
+        assert [said in message for _, _, message in found] == ([True] if said else [])
+
+
+def test_hiding_needs_a_transformation(tmp_path: Path) -> None:
+    for fields in ("when: person.depicted >= 0.5\nthen: hold\nhide: blur", "pattern: a\nthen: transform\nhide: blur"):
+        found = remarks(tmp_path, rule(fields))
+        assert [level for level, _, _ in found] == ["error"]
+        assert "`hide` needs" in found[0][2]
 
 
 def test_a_part_of_a_file_that_is_never_skipped(tmp_path: Path) -> None:
