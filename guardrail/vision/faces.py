@@ -153,6 +153,11 @@ class FacesDetector:
                 note="a portrait of an adult",
             ),
             Example(
+                Subject(Stage.OUTPUT, GenerationRequest(uploads=(Picture(data),)), picture=portrait),
+                at_least={"person.same_as_input": 0.9},
+                note="the portrait that was sent comes back",
+            ),
+            Example(
                 Subject(Stage.OUTPUT, GenerationRequest(), picture=empty), below={"person.depicted": 0.5}, note="grey"
             ),
         )

@@ -27,6 +27,7 @@ CASES = {
     "undress-named": (Stage.PROMPT, {"sexual.undress": 0.5, "person.named": 0.5}, {}),
     "undress-depicted": (Stage.INPUT, {"person.depicted": 0.5}, {Stage.PROMPT: {"sexual.undress": 0.3}}),
     "exposed-by-edit": (Stage.OUTPUT, {"person.same_as_input": 0.5, "edit.exposure_delta": 0.5}, {}),
+    "bare-by-edit": (Stage.OUTPUT, {"person.same_as_input": 0.5, "sexual.nudity": 0.5}, {}),
     "protected-exposed": (Stage.OUTPUT, {"person.protected": 0.4, "sexual.nudity": 0.3}, {}),
     "listed-picture": (Stage.OUTPUT, {"fingerprint.match": 0.5}, {}),
 }
