@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, overload
 
 from guardrail._canaries import Canary, run_canaries
+from guardrail._feeding import Feeder
 from guardrail._hiding import regions
 from guardrail._judging import Judging, Plan, Prior
 from guardrail._protect import PICTURE_PARAMETERS, Shape, judged_call, judged_call_async
@@ -78,6 +79,7 @@ class Guard:
         self._vault = vault
         self._plans = {stage: Plan.make(stage, detectors, policy) for stage in Stage}
         self._pool = ThreadPoolExecutor(max_workers=settings.workers, thread_name_prefix="guardrail")
+        self._feeder = Feeder(settings) if any(rule.feed for rule in policy.rules) and log is not None else None
 
     @classmethod
     def from_policy(
@@ -291,6 +293,8 @@ class Guard:
     def close(self) -> None:
         """Write what is still to be recorded and end the worker threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        if self._feeder is not None:
+            self._feeder.close()
         if self.log is not None:
             self.log.close()
 
@@ -451,6 +455,11 @@ class Guard:
         except RecordError:
             judging.fault("guard-record", "the decision could not be recorded", "records", "failed: record")
             return judging.verdict()
+        if self._feeder is not None and verdict.stage is Stage.OUTPUT:
+            banks = self.policy.feeds(verdict.reasons)
+            for subject in judging.subjects if banks else ():
+                if subject.picture is not None:
+                    self._feeder.feed(subject.picture, banks, verdict)
         return verdict
 
 

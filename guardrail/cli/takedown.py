@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from guardrail.cli._banks import bank_group
 from guardrail.cli._pictures import opened
-from guardrail.errors import InputError, PictureError
+from guardrail.errors import InputError
 from guardrail.records import DEFAULT_BANK, FingerprintStore, NewFingerprint
 from guardrail.records.banks import MAX_DISTANCE
 from guardrail.records.fingerprints import HASH_BYTES, ListedFingerprint
 from guardrail.records.hashlist import Counted, read_hashes, write_hashes
 from guardrail.settings import Settings, load_settings
-from guardrail.vision.fingerprint import GOOD_QUALITY, listing, pdq
+from guardrail.vision.fingerprint import listing
 
 _DAY_S = 86_400
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
@@ -205,11 +205,4 @@ def _parsed(text: str) -> NDArray[np.uint8]:
 
 def _fingerprints(path: Path, settings: Settings) -> NDArray[np.uint8]:
     with opened(path, settings.limits) as picture:
-        _, quality = pdq(picture)
-        if quality < GOOD_QUALITY:
-            raise PictureError(
-                f"too little detail for a fingerprint (quality {quality} of 100)",
-                reason="poor_fingerprint",
-                advice="List a picture with more detail; this one would match others by chance.",
-            )
         return listing(picture)

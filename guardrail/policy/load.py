@@ -93,6 +93,8 @@ class _Compiler:
             raise entry.error(f"no list is called {spec.term_list!r}", "list", nearest=nearest)
         if spec.hide is not None and (spec.then != "transform" or spec.when is None):
             raise entry.error("`hide` needs `then: transform`, and a `when` over signals that have regions", "hide")
+        if spec.feed is not None and (spec.then != "block" or Stage.OUTPUT not in stages(spec)):
+            raise entry.error(f"rule {spec.id!r} feeds a bank, so it must block outputs", "feed")
         positions, fuzzy = self._matchers(entry)
         file, line = entry.document.file, entry.line("when")
         return Rule(
@@ -108,6 +110,7 @@ class _Compiler:
             fuzzy=fuzzy,
             terms=self._terms[spec.term_list] if spec.term_list is not None else None,
             hide=spec.hide,
+            feed=spec.feed,
             floor=not self._layers.locked.isdisjoint({spec.id}),
             source=file or "",
             line=entry.line("id"),

@@ -33,6 +33,7 @@ class Rule:
         terms: its list, or None.
         floor: whether it is part of the floor.
         hide: how an output's regions are hidden when it asks to transform one.
+        feed: takedown bank in which outputs that it blocks are listed, or None.
         source, line: where it is written.
     """
 
@@ -49,6 +50,7 @@ class Rule:
     terms: TermList | None = None
     floor: bool = False
     hide: Literal["blur", "pixelate"] | None = None
+    feed: str | None = None
     source: str = ""
     line: int | None = None
 
@@ -137,6 +139,11 @@ class Policy:
     def hides(self, rule: str) -> Literal["blur", "pixelate"] | None:
         """How the rule of that id hides regions of an output, or None."""
         return self._hides.get(rule)
+
+    def feeds(self, decision: Sequence[Reason]) -> frozenset[str]:
+        """Takedown banks in which an output with these reasons is to be listed."""
+        blocked = {item.rule for item in decision if item.mode == "enforce" and item.action is Action.BLOCK}
+        return frozenset(rule.feed for rule in self.rules if rule.feed is not None and rule.id in blocked)
 
     def required(self, stage: Stage) -> frozenset[str]:
         """Detectors that must have inspected a subject of `stage` before it may be released."""

@@ -104,6 +104,7 @@ class RuleSpec(_Strict):
     severity: Literal["low", "medium", "high", "critical"] = Field("medium", description="for reports only")
     mode: Literal["enforce", "shadow"] = Field("enforce", description="shadow: evaluated and recorded, does not act")
     rollout: int = Field(100, ge=0, le=100, strict=True, description="percent of subjects the rule acts on")
+    feed: Identifier | None = Field(None, description="takedown bank in which outputs that the rule blocks are listed")
 
 
 class RelaxSpec(_Strict):

@@ -1,4 +1,4 @@
-"""The admin side: health, readiness, version, metrics, and what a token opens: policy, models, decisions, names."""
+"""The admin side: health, readiness, version, metrics, and what a token opens: policy, models, decisions, lists."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import SecretStr
@@ -20,6 +21,7 @@ from guardrail.sidecar import replies
 from guardrail.sidecar.metrics import Metrics
 from guardrail.sidecar.names import names_routes
 from guardrail.sidecar.readiness import Readiness
+from guardrail.sidecar.takedowns import takedown_routes
 
 FLUSH_SECONDS = 5.0
 """How long a look at a decision waits for the log to be written."""
@@ -40,8 +42,10 @@ def create_admin(guard: Guard, settings: Settings, metrics: Metrics, readiness: 
     guarded = [Depends(_token_check(settings.server.admin_token))]
     app.include_router(_insight(guard), dependencies=guarded)
     app.include_router(names_routes(settings), dependencies=guarded)
+    app.include_router(takedown_routes(settings), dependencies=guarded)
     app.add_exception_handler(StarletteHTTPException, _closed)
     app.add_exception_handler(RecordError, _unreadable)
+    app.add_exception_handler(RequestValidationError, _misspelt)
     app.add_exception_handler(InputError, _refused)
     return app
 
@@ -136,6 +140,15 @@ async def _closed(_request: Request, error: Exception) -> Response:
 async def _refused(_request: Request, error: Exception) -> Response:
     assert isinstance(error, InputError)
     reply = replies.of_error(error)
+    return Response(reply.body, reply.status, media_type="application/json")
+
+
+async def _misspelt(_request: Request, error: Exception) -> Response:
+    # the framework's own answer would quote what was sent
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1]) if first["loc"][0] == "query" else "body"
+    reply = replies.error(400, "invalid_request", f"The value of {name} is out of range or of the wrong kind.")
     return Response(reply.body, reply.status, media_type="application/json")
 
 

@@ -121,3 +121,27 @@ def test_lists_and_patterns_from_two_files_meet(tmp_path: Path) -> None:
     policy = load(tmp_path, "extends: base.yaml\n" + rule("list: words\npattern: old\nseverity: low"))
     made = next(item for item in policy.rules if item.id == "mine")
     assert (made.textual, made.severity, made.floor) == (True, "low", False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "fits"),
+    [
+        ("stage: output, then: block, feed: blocked", True),
+        ("stage: [input, output], then: block, feed: blocked", True),
+        ("stage: input, then: block, feed: blocked", False),
+        ("stage: output, then: hold, feed: blocked", False),
+        ("stage: output, then: block, feed: A Bank", False),
+    ],
+)
+def test_a_rule_that_feeds_a_bank_must_block_outputs(tmp_path: Path, changed: str, fits: bool) -> None:
+    path = tmp_path / "policy.yaml"
+    path.write_text(
+        "schema: guardrail/v1\nname: feeding\nversion: '1'\nrules:\n"
+        f"  - {{id: fed, when: sexual.nudity >= 0.5, message: m, {changed}}}\n",
+        encoding="utf-8",
+    )
+    if fits:
+        assert {rule.feed for rule in load_policy(path).rules} == {None, "blocked"}
+        return
+    with pytest.raises(PolicyError, match="feed"):
+        load_policy(path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from guardrail.errors import PictureError
 from guardrail.signals import DecodedPicture
 from guardrail.vision.fingerprint import views
 from guardrail.vision.fingerprint.card import CANARY_ID, canary, canary_png
@@ -39,12 +40,24 @@ def pdq(decoded: DecodedPicture) -> tuple[NDArray[np.uint8], int]:
 def listing(decoded: DecodedPicture) -> NDArray[np.uint8]:
     """(n, 32) hashes to list a picture under, its plain one first.
 
-    About 100 cuts and turns of the first frame, 200 when something frames it, and each further frame of an animation
-    as it is.
+    About 100 cuts and turns of the first frame with enough detail, 200 when something frames it, and each further such
+    frame of an animation as it is.
+
+    Raises:
+        PictureError: no frame has enough detail; its hash would match others by chance.
     """
-    found = [views.listing(Level(0, decoded.frames[0].rgb))]
-    for frame in decoded.frames[1:]:
-        hashes, quality = dihedral(luma(shown(Level(frame.index, frame.rgb))))
+    found: list[NDArray[np.uint8]] = []
+    best = 0
+    for frame in decoded.frames:
+        level = Level(frame.index, frame.rgb)
+        hashes, quality = dihedral(luma(shown(level)))
+        best = max(best, quality)
         if quality >= GOOD_QUALITY:
-            found.append(hashes[:1])
+            found.append(hashes[:1] if found else views.listing(level))
+    if not found:
+        raise PictureError(
+            f"too little detail for a fingerprint (quality {best} of 100)",
+            reason="poor_fingerprint",
+            advice="List a picture with more detail; this one would match others by chance.",
+        )
     return np.concatenate(found)

@@ -8,13 +8,13 @@ from PIL import Image
 
 from guardrail import hamming
 from guardrail.detector import DetectorContext
-from guardrail.errors import ModelMissingError
+from guardrail.errors import ModelMissingError, PictureError
 from guardrail.settings import Limits, Settings
 from guardrail.signals import Detection, FingerprintList, GenerationRequest, Picture, Subject, best_scores
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector, drawn_picture, picture_subject
 from guardrail.vision.decode import decode
-from guardrail.vision.fingerprint import CANARY_ID, TURNS, FingerprintDetector, canary, canary_png, pdq
+from guardrail.vision.fingerprint import CANARY_ID, TURNS, FingerprintDetector, canary, canary_png, listing, pdq
 from tests.vision.files import encoded
 from tests.vision.tiny import Listed, TinyModels
 
@@ -196,6 +196,24 @@ def test_the_test_card_is_always_listed() -> None:
 
 def test_conforms() -> None:
     check_detector(_detector())
+
+
+def test_of_an_animation_every_frame_is_listed_and_looked_up() -> None:
+    flat = Image.new("RGB", (480, 360), "white")
+    frames = [flat, *(_opened(drawn_picture(seed, size=(480, 360))) for seed in ("b", "c"))]
+    moving = decode(Picture(encoded(flat, "PNG", save_all=True, append_images=frames[1:])), Limits())
+    hashes = listing(moving)
+    owners, limits = np.zeros(len(hashes), np.int64), np.full(len(hashes), 40)
+    listed = FingerprintList(1, ("moving",), hashes, limits, owners=owners)
+    for frame in frames[1:]:
+        still = _look(_detector(listed), encoded(frame, "JPEG"))
+        assert still.signals[0].evidence[0].ref == "moving"
+        mixed = encoded(flat, "PNG", save_all=True, append_images=[flat.copy(), frame])
+        found = _look(_detector(listed), mixed)
+        assert found.signals[0].score == 1.0
+        assert "a flat frame has no telling fingerprint" in {item.why for item in found.coverage.skipped}
+    with pytest.raises(PictureError, match="too little detail"):
+        listing(decode(Picture(encoded(flat, "PNG")), Limits()))
 
 
 def test_needs_no_weights() -> None:
