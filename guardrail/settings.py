@@ -7,11 +7,11 @@ such as `GUARDRAIL_LIMITS__MAX_PIXELS`), a YAML file, and the defaults here.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import yaml
 from platformdirs import user_cache_path, user_data_path
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from guardrail.errors import ConfigurationError
@@ -48,6 +48,29 @@ class Deadlines(BaseModel):
     prompt: float = Field(5.0, gt=0)
     input: float = Field(30.0, gt=0)
     output: float = Field(30.0, gt=0)
+
+
+class Keys(BaseModel):
+    """Where the key for face templates and listed names comes from; a file in the data folder when nothing is named."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    templates: SecretStr | None = Field(None, description="the key itself: 32 bytes in hexadecimal or base64")
+    templates_file: Path | None = Field(None, description="a file that holds the key: raw, hexadecimal or base64")
+    unwrap: tuple[str, ...] = Field(
+        (), description="a command that is given the wrapped key on standard input and prints the key"
+    )
+    unwrap_plugin: str | None = Field(None, description="an entry point of `guardrail.keys` that does the same")
+    wrapped_file: Path | None = Field(
+        None, description="the wrapped key; keys/templates.key.wrapped in the data folder when None"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        named = (self.templates, self.templates_file, self.unwrap or None, self.unwrap_plugin)
+        if sum(item is not None for item in named) > 1:
+            raise ValueError("name one source of the key: templates, templates_file, unwrap or unwrap_plugin")
+        return self
 
 
 class Faces(BaseModel):
@@ -180,6 +203,7 @@ class Settings(BaseSettings):
         description="longest side of what the `transform` action hands on when no preprocessing is set",
     )
     faces: Faces = Faces()
+    keys: Keys = Keys()
     limits: Limits = Limits()
     deadlines: Deadlines = Deadlines()
     server: Server = Server()

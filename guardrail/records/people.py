@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Row, delete, insert, select
 
 from guardrail.errors import RecordError
 from guardrail.records.database import Database, checked_id, people
@@ -18,6 +19,9 @@ from guardrail.verdict import new_id
 
 DIMENSIONS = 128
 MAX_TEMPLATES = 64
+
+_SPACE = b"T2"
+"""Which templates these are: they compare only with others that were made in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ class PeopleStore:
             label: a name for the operator's eyes, encrypted too.
 
         Raises:
-            RecordError: wrong shape, not finite, an id or label that cannot be stored, or the store cannot be written.
+            RecordError: wrong shape, not finite, an id or label that cannot be stored, the store cannot be written, or
+                its records open with another key than this one.
         """
         rows = _unit_rows(vectors)
         chosen = f"person-{new_id().lower()}" if person_id is None else checked_id(person_id, "a person's id")
@@ -61,9 +66,13 @@ class PeopleStore:
             name = None if label is None else self._vault.seal(label.encode(), chosen)
         except UnicodeEncodeError:
             raise RecordError("the label is not valid Unicode text", advice="Send the label as UTF-8.") from None
-        sealed = self._vault.seal(rows.tobytes(), chosen)
+        sealed = self._vault.seal(_SPACE + rows.tobytes(), chosen)
         row = {"id": chosen, "at": time.time(), "label": name, "templates": sealed, "number": len(rows)}
         with self._database.write() as connection:
+            # with a wrong key, one more record would make a store that no key opens whole
+            other = connection.execute(select(people).where(people.c.id != chosen).limit(1)).first()
+            if other is not None:
+                self._vault.unseal(other.templates, other.id)
             replaced = connection.execute(delete(people).where(people.c.id == chosen)).rowcount
             connection.execute(insert(people).values(**row))
             self._database.bump(connection, "people")
@@ -123,14 +132,32 @@ class PeopleStore:
         ids: list[str] = []
         vectors = [np.zeros((0, DIMENSIONS), np.float32)]
         for row in rows:
-            opened = np.frombuffer(self._vault.unseal(row.templates, row.id), np.float32)
-            if opened.size != row.number * DIMENSIONS:
-                raise RecordError(f"the record of {row.id} has the wrong size", advice="Erase it and enrol again.")
-            vectors.append(opened.reshape(-1, DIMENSIONS))
+            vectors.append(self._opened(row))
             ids += [row.id] * row.number
         together = np.concatenate(vectors)
         together.flags.writeable = False
         return FaceGallery(version, tuple(ids), together)
+
+    def templates(self, person_id: str) -> NDArray[np.float32] | None:
+        """The (n, 128) templates of one person, or None when nobody has this id.
+
+        Raises:
+            RecordError: as for `gallery`.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(select(people).where(people.c.id == person_id)).first()
+        return None if row is None else self._opened(row)
+
+    def _opened(self, row: Row[Any]) -> NDArray[np.float32]:
+        opened = self._vault.unseal(row.templates, row.id)
+        if not opened.startswith(_SPACE):
+            raise RecordError(
+                f"the templates of {row.id} were made by an earlier version and compare with nothing",
+                advice="Erase them and enrol again from pictures.",
+            )
+        if len(opened) - len(_SPACE) != row.number * DIMENSIONS * 4:
+            raise RecordError(f"the record of {row.id} has the wrong size", advice="Erase it and enrol again.")
+        return np.frombuffer(opened, np.float32, offset=len(_SPACE)).reshape(-1, DIMENSIONS)
 
     def close(self) -> None:
         """Release the file."""
@@ -138,7 +165,7 @@ class PeopleStore:
 
 
 def _unit_rows(vectors: ArrayLike) -> NDArray[np.float32]:
-    advice = "Enrol from pictures of the face, with guardrail.vision.faces.template."
+    advice = "Enrol from pictures of the face, with guardrail.vision.templates.template."
     try:
         rows = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
     except (TypeError, ValueError):

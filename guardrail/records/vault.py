@@ -12,20 +12,22 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from guardrail.errors import RecordError
+from guardrail.records.keys import KEY_BYTES, named_key
 from guardrail.settings import Settings
 
-_KEY_BYTES = 32
 _NONCE_BYTES = 12
 
 
 class Vault:
     """Two keys in `data_dir/keys`, made on first use, readable by their owner alone.
 
+    The key for templates and names can come from elsewhere: see `guardrail.settings.Keys`.
+
     Args:
-        settings: where the data folder is.
+        settings: where the data folder is, and where keys come from.
 
     Raises:
-        RecordError: the folder or a key cannot be read or made, or a key is not 32 bytes.
+        RecordError: the folder or a key cannot be read or made, a key is not 32 bytes, or a hook fails.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -33,7 +35,8 @@ class Vault:
         private_folder(settings.data_dir)
         private_folder(folder)
         self._digest_key = _key(folder / "digest.key")
-        self._cipher = AESGCM(_key(folder / "templates.key"))
+        named = named_key(settings)
+        self._cipher = AESGCM(_key(folder / "templates.key") if named is None else named)
 
     def digest(self, data: bytes) -> str:
         """`blake2b:` and 64 hex digits: a keyed hash (RFC 7693) that only this installation can compute."""
@@ -78,9 +81,9 @@ def _key(path: Path) -> bytes:
         key = path.read_bytes()
     except OSError as error:
         raise RecordError(f"the key {path} cannot be read or made: {error.strerror}") from error
-    if len(key) != _KEY_BYTES:
+    if len(key) != KEY_BYTES:
         raise RecordError(
-            f"{path} does not hold a key of {_KEY_BYTES} bytes",
+            f"{path} does not hold a key of {KEY_BYTES} bytes",
             advice="Restore it from a backup; with another key, digests no longer compare and templates are lost.",
         )
     return key
@@ -92,7 +95,7 @@ def _make_key(path: Path) -> None:
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(os.urandom(_KEY_BYTES))
+            file.write(os.urandom(KEY_BYTES))
             file.flush()
             os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from guardrail.cli.people import command
-from guardrail.errors import PictureError, RecordError
+from guardrail.errors import InputError, PictureError, RecordError
 from guardrail.inference import ModelStore
 from guardrail.records import PeopleStore
 from guardrail.settings import Settings, load_settings
 from guardrail.testing import drawn_picture
-from tests.records.parts import all_bytes
+from tests.records.parts import all_bytes, templates
 
 Run = Callable[..., Result]
 
@@ -44,9 +45,9 @@ def test_a_person_is_enrolled_from_several_pictures_listed_and_erased(
     Image.open(portraits[0]).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(mirrored)
     enrolled = run("enrol", portraits[0], mirrored, "--id", "case-7", "--label", "A label")
     assert (enrolled.exit_code, enrolled.output) == (0, "enrolled case-7\n")
-    assert run("list").output == "case-7  2 template(s)  A label\n"
+    assert run("list").output == "case-7  3 template(s)  A label\n"
     (person,) = json.loads(run("list", "--json").output)
-    assert (person["id"], person["label"], person["templates"]) == ("case-7", "A label", 2)
+    assert (person["id"], person["label"], person["templates"]) == ("case-7", "A label", 3)
     stored = all_bytes(settings.data_dir)
     assert b"case-7" in stored
     assert b"A label" not in stored
@@ -54,6 +55,33 @@ def test_a_person_is_enrolled_from_several_pictures_listed_and_erased(
     assert run("erase", "case-7").output == "erased case-7\n"
     assert b"case-7" not in all_bytes(settings.data_dir)
     assert run("list").output == ""
+
+
+@pytest.mark.models
+def test_pictures_of_two_people_enrol_nobody(run: Run, settings: Settings, portraits: tuple[Path, Path]) -> None:
+    refused = run("enrol", *portraits)
+    assert isinstance(refused.exception, PictureError)
+    assert refused.exception.reason == "different_people"
+    assert run("list").output == ""
+
+
+def test_what_is_stored_is_exported_into_a_file_of_its_owner_alone(
+    run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    with closing(PeopleStore(settings)) as store:
+        store.enrol(templates(1, 2), person_id="p", label="A label")
+        store.enrol(templates(2), person_id="q")
+    out = tmp_path / "export.jsonl"
+    assert run("export", "p", "--out", out).output.startswith("exported 1 to ")
+    assert out.stat().st_mode & 0o777 == 0o600
+    (line,) = map(json.loads, out.read_text().splitlines())
+    assert (line["id"], line["label"]) == ("p", "A label")
+    np.testing.assert_allclose(line["templates"], templates(1, 2), atol=1e-6)
+    assert isinstance(run("export", "--out", out).exception, InputError)
+    assert run("export", "--out", tmp_path / "all.jsonl").output.startswith("exported 2 to ")
+    nobody = run("export", "gone", "--out", tmp_path / "none.jsonl")
+    assert (nobody.exit_code, nobody.output) == (1, "nobody is enrolled as gone\n")
+    assert not (tmp_path / "none.jsonl").exists()
 
 
 @pytest.mark.models

@@ -105,6 +105,33 @@ def test_with_another_key_nothing_opens_but_erasing_works(settings: Settings, ke
     store.close()
 
 
+def test_nobody_is_enrolled_beside_records_that_another_key_made(settings: Settings) -> None:
+    first = PeopleStore(settings)
+    first.enrol(templates(1), person_id="p")
+    first.close()
+    (settings.data_dir / "keys" / "templates.key").write_bytes(bytes(32))
+    store = PeopleStore(settings)
+    with pytest.raises(RecordError, match="record of p cannot be decrypted"):
+        store.enrol(templates(2), person_id="q")
+    store.enrol(templates(2), person_id="p")
+    np.testing.assert_allclose(store.gallery().vectors, templates(2), atol=1e-6)
+    store.close()
+
+
+def test_templates_of_an_earlier_version_are_told_and_compare_with_nothing(settings: Settings) -> None:
+    store = PeopleStore(settings)
+    store.enrol(templates(1), person_id="p")
+    old = store._vault.seal(templates(1).tobytes(), "p")
+    with store._database.write() as connection:
+        connection.exec_driver_sql("update people set templates = ?", (old,))
+    for read in (store.gallery, lambda: store.templates("p")):
+        with pytest.raises(RecordError, match="earlier version"):
+            read()
+    assert store.erase("p")
+    assert store.templates("p") is None
+    store.close()
+
+
 def test_templates_of_one_person_do_not_open_as_another_s(settings: Settings) -> None:
     store = PeopleStore(settings)
     store.enrol(templates(1), person_id="first")
