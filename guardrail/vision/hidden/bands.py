@@ -17,15 +17,19 @@ from guardrail.signals import RGB
 from guardrail.vision.hidden.residual import Grey
 from guardrail.vision.ocr.boxes import TextBox
 
-HEIGHTS = (6, 9, 13, 18)
-"""Heights of letters looked for, in pixels."""
+HEIGHTS = (5, 7, 9)
+OCTAVES = 3
+"""Letters `HEIGHTS` pixels high are looked for, and in pictures of half and a quarter of the size."""
 MOST = 6
-_AROUND, _WIDER = 15, 31
-_LEAST_SPREAD, _STRONGEST = 0.7, 2.0
-_UNIT = 100.0
+_AROUND, _WIDER = 15, 8
+_DEEPER, _COARSER = 4.0, 0.25
+_LEAST_SPREAD, _STRONGEST = 0.7, 200.0
+_PER_MEAN = 1.25
+"""A standard deviation in units of the mean deviation."""
+_ACROSS, _DOWN = np.array([-1.0, 0.0, 1.0]), np.array([1.0, 3.0, 1.0])
+_UNIT = 100.0 / 5.0
 _SEED, _EXTENT = 45, 25
-_LETTERS, _SHORTEST = 5, 8
-_HALVED = 13
+_LETTERS = 5
 _TALL = 1.9
 _THINNEST = 12
 
@@ -45,38 +49,43 @@ def lines(grey: Grey, most: int = MOST) -> list[TextBox]:
 
 
 def _candidates(grey: Grey) -> Iterator[TextBox]:
-    fine = _strokes(grey)
-    coarse = cv2.resize(fine, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    for height in HEIGHTS:
-        scale = 2 if height >= _HALVED else 1
-        yield from _of_height(coarse if scale == 2 else fine, round(height / scale), scale)
+    scale = 1
+    for _ in range(OCTAVES):
+        if min(grey.shape) < _THINNEST:
+            return
+        reduced = _halved(_strokes(grey))
+        for height in HEIGHTS:
+            yield from _of_height(reduced, height / 2, 2 * scale)
+        grey, scale = _halved(grey), 2 * scale
+
+
+def _halved(grey: Grey) -> Grey:
+    return np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _strokes(grey: Grey) -> Grey:
     """Change along the rows in units of the local spread, 0 to 200."""
-    levels = grey.astype(np.float32)
-    levels -= cv2.blur(levels, (_AROUND, _AROUND))
-    power = cv2.resize(levels * levels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    spread = np.sqrt(np.maximum(cv2.blur(power, (_WIDER // 2, _WIDER // 2)), 0.0)) + _LEAST_SPREAD
-    spread = cv2.resize(spread, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
-    change = cv2.absdiff(cv2.Sobel(cv2.GaussianBlur(levels, (3, 3), 0.6), cv2.CV_32F, 1, 0, ksize=1), 0.0)
-    change = cv2.min(cv2.divide(change, spread), _STRONGEST)
-    return np.asarray(cv2.convertScaleAbs(change, alpha=_UNIT), dtype=np.uint8)
+    apart = cv2.convertScaleAbs(cv2.absdiff(grey, cv2.blur(grey, (_AROUND, _AROUND))), alpha=_DEEPER)
+    mean = cv2.resize(apart, None, fx=_COARSER, fy=_COARSER, interpolation=cv2.INTER_AREA)
+    spread = cv2.blur(mean.astype(np.float32), (_WIDER, _WIDER)) * (_PER_MEAN / _DEEPER) + _LEAST_SPREAD
+    unit = cv2.resize(_UNIT / spread, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
+    change = cv2.absdiff(cv2.sepFilter2D(grey, cv2.CV_16S, _ACROSS, _DOWN), 0.0)
+    return np.asarray(cv2.min(cv2.multiply(change, unit, dtype=cv2.CV_8U), _STRONGEST), dtype=np.uint8)
 
 
-def _of_height(strokes: Grey, height: int, scale: int) -> Iterator[TextBox]:
+def _of_height(strokes: Grey, height: float, scale: int) -> Iterator[TextBox]:
     """Bands of letters `height` pixels high in strokes that were reduced by `scale`."""
     rows, columns = strokes.shape
-    gap, wide = max(2, height), _LETTERS * height
+    gap, wide = max(2, round(height)), round(_LETTERS * height)
     if rows < 3 * gap or columns < wide:
         return
-    dense = cv2.boxFilter(strokes, -1, (wide, max(3, height * 2 // 3)))
+    dense = cv2.boxFilter(strokes, -1, (wide, max(2, round(height * 2 / 3))))
     above, below = np.zeros_like(dense), np.zeros_like(dense)
     above[gap:], above[:gap] = dense[:-gap], 255
     below[:-gap], below[-gap:] = dense[gap:], 255
-    band = cv2.boxFilter(cv2.subtract(dense, cv2.max(above, below)), -1, (wide, 3))
+    band = cv2.boxFilter(cv2.subtract(dense, cv2.max(above, below)), -1, (wide, 3 if height > 3 else 2))
     mask = cv2.threshold(band, _EXTENT, 255, cv2.THRESH_BINARY)[1]
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, 4 * height), np.uint8))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, round(4 * height)), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
     peaks = _peaks(band, labels, count)
     for at in range(1, count):
