@@ -7,7 +7,7 @@ recognition network reads or rejects.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -31,32 +31,84 @@ _UNIT = 100.0 / 5.0
 _SEED, _EXTENT = 45, 25
 _LETTERS = 5
 _TALL = 1.9
+_ALIKE, _GAP = 1.5, 6.0
+_PROFILE, _ROOM, _LOWEST = 0.35, 1.4, 7.0
 _THINNEST = 12
 
 
 def lines(grey: Grey, most: int = MOST) -> list[TextBox]:
     """Boxes of at most `most` likely lines, the clearest first; `score` is not a probability but only orders them."""
-    if min(grey.shape) < _THINNEST:
-        return []
-    found = sorted(_candidates(grey), key=lambda box: -box.score)
-    kept: list[TextBox] = []
-    for box in found:
-        if not any(same(box, other) for other in kept):
-            kept.append(box)
+    maps = _octaves(grey)
+    found = [(box, at) for at, strokes in enumerate(maps) for box in _candidates(strokes, 2**at)]
+    found.sort(key=lambda item: -item[0].score)
+    kept: list[tuple[TextBox, int]] = []
+    for box, at in found:
+        if not any(same(box, other) for other, _ in kept):
+            kept.append((box, at))
             if len(kept) == most:
                 break
-    return kept
+    return _joined([_fitted(box, maps[at], 2**at) for box, at in kept])
 
 
-def _candidates(grey: Grey) -> Iterator[TextBox]:
-    scale = 1
-    for _ in range(OCTAVES):
-        if min(grey.shape) < _THINNEST:
-            return
-        reduced = _halved(_strokes(grey))
-        for height in HEIGHTS:
-            yield from _of_height(reduced, height / 2, 2 * scale)
-        grey, scale = _halved(grey), 2 * scale
+def _joined(found: Sequence[TextBox]) -> list[TextBox]:
+    """Parts of one row as one line: where a line crosses something busy, its band is cut."""
+    left = list(found)
+    joined: list[TextBox] = []
+    while left:
+        box = left.pop(0)
+        beside = next((other for other in left if _one_row(box, other)), None)
+        if beside is None:
+            joined.append(box)
+            continue
+        left.remove(beside)
+        start = min(box.centre[0] - box.size[0] / 2, beside.centre[0] - beside.size[0] / 2)
+        end = max(box.centre[0] + box.size[0] / 2, beside.centre[0] + beside.size[0] / 2)
+        longer = max(box, beside, key=lambda item: item.size[0])
+        middle = (start + end) / 2, longer.centre[1]
+        left.insert(0, TextBox(middle, (end - start, longer.size[1]), 0.0, max(box.score, beside.score)))
+    return joined
+
+
+def _one_row(first: TextBox, second: TextBox) -> bool:
+    low, high = sorted((first.size[1], second.size[1]))
+    gap = abs(first.centre[0] - second.centre[0]) - (first.size[0] + second.size[0]) / 2
+    return high < _ALIKE * low and abs(first.centre[1] - second.centre[1]) < 0.3 * high and gap < _GAP * low
+
+
+def _octaves(grey: Grey) -> list[Grey]:
+    """Strokes of the picture and of its halves."""
+    maps: list[Grey] = []
+    while len(maps) < OCTAVES and min(grey.shape) >= _THINNEST:
+        maps.append(_strokes(grey))
+        grey = _halved(grey)
+    return maps
+
+
+def _candidates(strokes: Grey, scale: int) -> Iterator[TextBox]:
+    reduced = _halved(strokes)
+    for height in HEIGHTS:
+        yield from _of_height(reduced, height / 2, 2 * scale)
+
+
+def _fitted(box: TextBox, strokes: Grey, scale: int) -> TextBox:
+    """The box with its middle and height where the strokes of its line stand: letters that fill a strip read best."""
+    half = 0.8 * box.size[1] / scale
+    left, right = (round((box.centre[0] + side * box.size[0] / 2) / scale) for side in (-1, 1))
+    middle = (box.centre[1] + 0.5) / scale
+    top, bottom = max(0, round(middle - half)), round(middle + half)
+    rows = strokes[top:bottom, max(0, left) : right].mean(axis=1)
+    if len(rows) < 3:
+        return box
+    peak = int(np.argmax(rows[len(rows) // 4 : max(1, -(-3 * len(rows) // 4))])) + len(rows) // 4
+    strong = rows > rows.min() + _PROFILE * (rows[peak] - rows.min())
+    first = last = peak
+    while first > 0 and strong[first - 1]:
+        first -= 1
+    while last + 1 < len(rows) and strong[last + 1]:
+        last += 1
+    high = (last - first + 1) * scale
+    centre = box.centre[0], (top + (first + last + 1) / 2) * scale - 0.5
+    return TextBox(centre, (box.size[0], max(_LOWEST, _ROOM * high + 1)), box.angle, box.score)
 
 
 def _halved(grey: Grey) -> Grey:

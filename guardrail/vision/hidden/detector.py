@@ -27,8 +27,9 @@ from guardrail.taxonomy import Stage
 from guardrail.vision.hidden import bands, bits, planes, scaling
 from guardrail.vision.hidden.codes import codes
 from guardrail.vision.hidden.noise import MAX_SIDE, calm_views, noisy
+from guardrail.vision.hidden.written import SIDE, written
 from guardrail.vision.ocr.lines import Line
-from guardrail.vision.ocr.reader import MODELS, Reader, Reading
+from guardrail.vision.ocr.reader import MODELS, Reader
 
 NAME = "vision.hidden"
 VISIBLE, SCALING, CONCEALED, CODE = (
@@ -37,24 +38,19 @@ VISIBLE, SCALING, CONCEALED, CODE = (
     "injection.concealed",
     "injection.code",
 )
-SIDE = 512
-"""Side in pixels that a picture is reduced to while lines of text are looked for."""
-FINE_SIDE = 1280
-"""The same for pictures full of small lines."""
 VIEW_SIDE = 736
 """Side that views are enlarged to: their letters are often ten pixels high."""
+MAX_VIEW_LINES = 24
+"""Lines read of a view: one for each line that an instruction may have, and some of the picture's own."""
 MAX_FRAMES = 8
 """Frames read after the first: the first ones that differ from those before."""
 NEW_LETTERS = 12
 """Letters that a view shows and the picture does not, from which they count as new."""
-_FULL_OF_LINES, _WRITTEN = 4, 2
-_AT_ONCE = 2
 _NEW, _HIDDEN, _CODED = 0.3, 0.4, 0.2
 _STATISTIC, _LEAST_WRITTEN = 0.25, 0.2
 """A statistic alone proves little: stripes and noise have it too."""
 _SAME_FRAME = 3.0
-_FINE = 14.0
-_ALIKE = 0.6
+_ALIKE, _CLEAR = 0.6, 0.7
 
 
 @dataclass(slots=True)
@@ -129,8 +125,12 @@ class HiddenDetector:
 
     def _shown(self, rgb: RGB, where: str, found: _Found) -> None:
         """The first frame: its lines, codes, and views."""
-        shown = self._lines(rgb, found)
-        found.add(VISIBLE, _text(shown), Evidence(where=where, view="plain"))
+        read = written(self._reader, rgb)
+        self._note(read.skipped, found)
+        shown = read.lines
+        found.inspected.append(f"lines={len(shown)}")
+        for part in read.readings:
+            found.add(VISIBLE, _text(part), Evidence(where=where, view="plain", box=_around(part)))
         for code in codes(rgb):
             found.add(CODE, code.text, Evidence(where=where, view=code.kind, box=code.box), score=_CODED)
         self._views(rgb, shown, where, found)
@@ -152,50 +152,28 @@ class HiddenDetector:
                 pictures.append(bands.evened(seen))
             evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
             for picture in pictures:
-                read = self._reader.read(_enlarged(picture), VIEW_SIDE)
+                read = self._reader.read(_enlarged(picture), VIEW_SIDE, MAX_VIEW_LINES)
+                self._note(read.skipped, found)
                 new = _new(read.lines, shown)
                 if sum(map(str.isalpha, _text(new))) >= NEW_LETTERS:
                     found.add(SCALING, _text(new), evidence, score=_NEW, concealed=True)
         found.inspected.append(f"views={len(sparse) + len(calm) + len(own)}")
 
-    def _lines(self, rgb: RGB, found: _Found) -> list[Line]:
-        """Lines of a picture that is looked at: found by the network, and tiny or faint ones by their bands."""
-        boxes = bands.lines(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY))
-        read = self._reader.read(rgb, SIDE)
-        if len(boxes) >= _FULL_OF_LINES and len(read.lines) >= _WRITTEN and max(rgb.shape[:2]) > SIDE:
-            read = self._reader.read(rgb, FINE_SIDE)
-        self._note(read, found)
-        known = [line.box for line in read.lines]
-        rest = [box for box in boxes if not any(bands.same(box, other) for other in known)]
-        lines = list(read.lines)
-        even = bands.evened(rgb) if rest else rgb
-        for start in range(0, len(rest), _AT_ONCE):
-            # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not
-            part = rest[start : start + _AT_ONCE]
-            fine = [box for box in part if box.size[1] < _FINE]
-            faint = [box for box in part if box.size[1] >= _FINE]
-            more = [*self._reader.read_boxes(rgb, fine).lines, *self._reader.read_boxes(even, faint).lines]
-            if not more:
-                break
-            lines += more
-        found.inspected.append(f"lines={len(lines)}")
-        return lines
-
     def _read_plain(self, rgb: RGB, evidence: Evidence, found: _Found) -> None:
         read = self._reader.read(rgb, SIDE)
-        self._note(read, found)
+        self._note(read.skipped, found)
         found.add(VISIBLE, read.text, evidence)
 
     def _read_hidden(self, rgb: RGB, evidence: Evidence, found: _Found) -> None:
         read = self._reader.read(rgb, SIDE)
-        self._note(read, found)
+        self._note(read.skipped, found)
         if sum(map(str.isalpha, read.text)) >= NEW_LETTERS:
             found.add(CONCEALED, read.text, evidence, score=_HIDDEN, concealed=True)
         for code in codes(rgb):
             found.add(CODE, code.text, evidence, score=_CODED, concealed=True)
 
-    def _note(self, read: Reading, found: _Found) -> None:
-        if read.skipped:
+    def _note(self, skipped: int, found: _Found) -> None:
+        if skipped:
             found.skipped.append(Skip(NAME, "more lines of text than are read of one picture"))
 
     def _others(self, picture: DecodedPicture, found: _Found) -> Iterator[Frame]:
@@ -230,10 +208,18 @@ def _text(lines: Sequence[Line]) -> str:
     return "\n".join(line.text for line in lines)
 
 
+def _around(lines: Sequence[Line]) -> tuple[int, int, int, int]:
+    """x, y, width, height of what holds all lines."""
+    corners = np.concatenate([cv2.boxPoints((line.box.centre, line.box.size, line.box.angle)) for line in lines])
+    (left, top), (right, bottom) = corners.clip(0).min(axis=0), corners.max(axis=0)
+    return round(float(left)), round(float(top)), round(float(right - left)), round(float(bottom - top))
+
+
 def _new(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
-    """Lines of a view that the picture does not show: most of their letter pairs stand nowhere in it."""
+    """Clear lines of a view that the picture does not show: most of their letter pairs stand nowhere in it."""
     known = _pairs(_text(shown))
-    return [line for line in lines if len((pairs := _pairs(line.text)) & known) < _ALIKE * max(1, len(pairs))]
+    clear = [line for line in lines if line.score >= _CLEAR]
+    return [line for line in clear if len((pairs := _pairs(line.text)) & known) < _ALIKE * max(1, len(pairs))]
 
 
 def _pairs(text: str) -> set[str]:

@@ -54,6 +54,19 @@ def find(models: ModelProvider, rgb: RGB, longest: int) -> tuple[list[TextBox], 
     Raises:
         DetectionError: the network failed or gave another shape.
     """
+    likely = _map(models, rgb, longest)
+    boxes = boxes_of(likely)
+    across, down = rgb.shape[1] / likely.shape[1], rgb.shape[0] / likely.shape[0]
+    return [_moved(box, across, down) for box in boxes[:MAX_BOXES]], len(boxes) > MAX_BOXES
+
+
+def glimpsed(models: ModelProvider, rgb: RGB, longest: int) -> bool:
+    """Whether there seems to be text at all; arguments and errors as of `find`."""
+    return bool((_map(models, rgb, longest) > _LIKELY).any())
+
+
+def _map(models: ModelProvider, rgb: RGB, longest: int) -> NDArray[np.float32]:
+    """Probability of text at each pixel of the reduced picture."""
     height, width = rgb.shape[:2]
     scale = min(1.0, longest / max(height, width))
     high, wide = (max(STEP, round(side * scale / STEP) * STEP) for side in (height, width))
@@ -62,9 +75,7 @@ def find(models: ModelProvider, rgb: RGB, longest: int) -> tuple[list[TextBox], 
     found = run(models.session(MODEL), MODEL, {"x": np.ascontiguousarray(feed)})[0]
     if found.shape != (1, 1, high, wide):
         raise DetectionError(f"model {MODEL!r} gave another shape than expected")
-    boxes = boxes_of(found[0, 0])
-    across, down = width / wide, height / high
-    return [_moved(box, across, down) for box in boxes[:MAX_BOXES]], len(boxes) > MAX_BOXES
+    return np.asarray(found[0, 0], dtype=np.float32)
 
 
 def boxes_of(likely: NDArray[np.float32]) -> list[TextBox]:

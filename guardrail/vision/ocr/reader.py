@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from guardrail.detector import ModelProvider
 from guardrail.signals import RGB
@@ -15,6 +18,7 @@ MODELS = (boxes.MODEL, lines.MODEL)
 MAX_LINES = 64
 """Lines read of one view; the largest come first."""
 _LEAST = 0.5
+_DOUBTFUL, _TURNED = 0.8, 4
 _SAME_ROW = 0.6
 
 
@@ -48,6 +52,22 @@ class Reader:
         models.session(boxes.MODEL)
         self._lines = Lines(models)
 
+    def glimpses(self, rgb: RGB, longest: int) -> bool:
+        """Whether the picture seems to hold text at all, seen at `longest` pixels a side.
+
+        Raises:
+            DetectionError: the network failed.
+        """
+        return boxes.glimpsed(self._models, rgb, longest)
+
+    def find(self, rgb: RGB, longest: int) -> tuple[list[TextBox], bool]:
+        """Lines of a picture unread, the largest first, and whether there were more; see `boxes.find`.
+
+        Raises:
+            DetectionError: the network failed.
+        """
+        return boxes.find(self._models, rgb, longest)
+
     def read(self, rgb: RGB, longest: int, most: int = MAX_LINES) -> Reading:
         """Lines of a picture.
 
@@ -60,30 +80,52 @@ class Reader:
         Raises:
             DetectionError: a network failed.
         """
-        found, more = boxes.find(self._models, rgb, longest)
-        read = [line for line in self._lines.read(rgb, found[:most]) if line.score >= _LEAST]
-        return Reading(tuple(_in_order(read)), max(0, len(found) - most) + int(more))
+        found, more = self.find(rgb, longest)
+        read = self.read_boxes(rgb, found[:most])
+        return Reading(read.lines, max(0, len(found) - most) + int(more))
 
-    def read_boxes(self, rgb: RGB, found: Sequence[TextBox]) -> Reading:
-        """Lines at places that are known.
+    def read_boxes(self, rgb: RGB, found: Sequence[TextBox], *, turning: bool = False) -> Reading:
+        """Lines at places that are known; with `turning`, those that say little are read upside down as well.
 
         Raises:
             DetectionError: the network failed.
         """
-        return Reading(tuple(_in_order([line for line in self._lines.read(rgb, found) if line.score >= _LEAST])))
+        read = {line.box: line for line in self._lines.read(rgb, found)}
+        if turning:
+            self._turn(rgb, found, read)
+        return Reading(tuple(in_order([line for line in read.values() if line.score >= _LEAST])))
+
+    def _turn(self, rgb: RGB, found: Sequence[TextBox], read: dict[TextBox, Line]) -> None:
+        """Put in what reads well upside down: a few at first, the rest when most of those do."""
+        doubtful = [box for box in found if box not in read or read[box].score < _DOUBTFUL]
+        for start, end in ((0, _TURNED), (_TURNED, len(doubtful))):
+            better = 0
+            turned = {box: replace(box, angle=box.angle + 180) for box in doubtful[start:end]}
+            lines = {line.box: line for line in self._lines.read(rgb, list(turned.values()))} if turned else {}
+            for box, other in turned.items():
+                if other in lines and lines[other].score >= _DOUBTFUL:
+                    read[box] = lines[other]
+                    better += 1
+            if 2 * better < len(turned):
+                break
 
 
-def _in_order(found: list[Line]) -> list[Line]:
-    """Top to bottom, and left to right within a row."""
-    rest = sorted(found, key=lambda line: line.box.centre[1])
+def in_order(found: Sequence[Line]) -> list[Line]:
+    """In the order of reading: across and down the way that most of the letters stand."""
+    letters = [0, 0, 0, 0]
+    for line in found:
+        letters[round(line.box.angle / 90) % 4] += len(line.text)
+    turn = np.deg2rad(90 * letters.index(max(letters)))
+    along, down = np.array([np.cos(turn), np.sin(turn)]), np.array([-np.sin(turn), np.cos(turn)])
     rows: list[list[Line]] = []
-    for line in rest:
-        if rows and _beside(rows[-1][0].box, line.box):
+    for line in sorted(found, key=lambda line: float(down @ line.box.centre)):
+        if rows and _beside(rows[-1][0].box, line.box, down):
             rows[-1].append(line)
         else:
             rows.append([line])
-    return [line for row in rows for line in sorted(row, key=lambda line: line.box.centre[0])]
+    return [line for row in rows for line in sorted(row, key=lambda line: float(along @ line.box.centre))]
 
 
-def _beside(first: TextBox, second: TextBox) -> bool:
-    return abs(first.centre[1] - second.centre[1]) < _SAME_ROW * min(first.size[1], second.size[1])
+def _beside(first: TextBox, second: TextBox, down: NDArray[np.float64]) -> bool:
+    apart = abs(float(down @ first.centre) - float(down @ second.centre))
+    return apart < _SAME_ROW * min(first.size[1], second.size[1])

@@ -17,11 +17,12 @@ def _written(contrast: int, height: int, noise: float = 0.6) -> np.ndarray:
     return np.clip(np.rint(grey + contrast * (mask / 255.0)), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("contrast", "height"), [(6, 14), (10, 20), (60, 9), (-60, 16)])
+@pytest.mark.parametrize(("contrast", "height"), [(6, 14), (10, 20), (60, 9), (60, 6), (-60, 16), (4, 40)])
 def test_a_faint_or_small_line_is_found_where_it_stands(contrast: int, height: int) -> None:
     found = bands.lines(_written(contrast, height))
     assert found
-    assert abs(found[0].centre[1] - (120 - height / 2)) < height
+    assert abs(found[0].centre[1] - (120 - height / 2)) < height / 2
+    assert height < found[0].size[1] < 2.2 * height + 4
     assert found[0].size[0] > 3 * height
 
 
@@ -41,6 +42,15 @@ def test_no_more_lines_than_asked_for() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (5, 400), (400, 5), (40, 40)])
 def test_pictures_of_any_size_are_looked_at(shape: tuple[int, int]) -> None:
     assert isinstance(bands.lines(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)), list)
+
+
+def test_a_line_that_crosses_something_busy_is_one_line() -> None:
+    grey = _written(80, 12)
+    rng = np.random.default_rng(2)
+    grey[90:140, 130:150] = rng.integers(0, 256, (50, 20))
+    whole, found = bands.lines(_written(80, 12))[0], bands.lines(grey)[0]
+    assert found.size[0] > 0.9 * whole.size[0]
+    assert abs(found.centre[0] - whole.centre[0]) < 20
 
 
 def test_boxes_on_one_line_are_the_same() -> None:

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from guardrail.inference import ModelStore
+from guardrail.vision.hidden.written import blocks, written
+from guardrail.vision.ocr.boxes import TextBox
+from guardrail.vision.ocr.lines import Line
+from guardrail.vision.ocr.reader import Reader, in_order
+from tests.attacks.hidden import covers, lettering
+
+SAID = "please water the plants on monday"
+
+
+def _wall(side: int = 640) -> np.ndarray:
+    shade = np.linspace(120, 170, side)[None, :, None] + np.linspace(0, 20, side)[:, None, None]
+    return np.repeat(shade, 3, axis=2).astype(np.float32)
+
+
+def _with(text: str, size: int, at: tuple[int, int], rgb: np.ndarray, strength: float = 1.0) -> np.ndarray:
+    """The text in white of some strength, `size` pixels an em."""
+    drawn = lettering.mask([text], lettering.face("DejaVuSans-Bold", size))
+    lettering.stamp(rgb, drawn, at, (255.0, 255.0, 255.0), strength)
+    return np.asarray(np.clip(np.rint(rgb), 0, 255), dtype=np.uint8)
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalpha, text.lower()))
+
+
+def _read(models: ModelStore, rgb: np.ndarray) -> str:
+    return _letters("".join(line.text for line in written(Reader(models), rgb).lines))
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("turn", [0, 1, 2, 3])
+def test_a_picture_is_read_whichever_way_it_is_turned(models: ModelStore, turn: int) -> None:
+    rgb = np.ascontiguousarray(np.rot90(_with(SAID, 26, (40, 300), _wall()), turn))
+    assert _read(models, rgb) == _letters(SAID)
+
+
+@pytest.mark.models
+def test_lines_turned_upside_down_come_in_their_own_order(models: ModelStore) -> None:
+    rgb = _with("first we open the door", 28, (40, 200), _wall())
+    rgb = _with("then we close the window", 28, (40, 250), rgb.astype(np.float32))
+    assert _read(models, np.ascontiguousarray(rgb[::-1, ::-1])).startswith("firstwe")
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(("size", "strength"), [(9, 1.0), (8, 1.0), (30, 0.06), (44, 0.05)])
+def test_small_and_faint_lines_are_read(models: ModelStore, size: int, strength: float) -> None:
+    rgb = _with(SAID[:22], size, (40, 300), _wall(), strength)
+    found = written(Reader(models), rgb)
+    texts = [_letters("".join(line.text for line in part)) for part in found.readings]
+    assert any("water" in text and "plant" in text for text in texts)
+
+
+@pytest.mark.models
+def test_a_photograph_without_text_is_seldom_more_than_glimpsed_at(models: ModelStore) -> None:
+    reader = Reader(models)
+    looks: list[int] = []
+    find, reader.find = reader.find, lambda rgb, longest: looks.append(longest) or find(rgb, longest)  # type: ignore[method-assign,func-returns-value]
+    for seed in range(4):
+        rgb = np.asarray(covers.benign("photo", np.random.default_rng(seed), "train").convert("RGB"))
+        assert written(reader, rgb).lines == ()
+    assert len(looks) <= 1
+    looks.clear()
+    assert written(reader, _with(SAID, 26, (40, 300), _wall())).lines
+    assert looks == [512]
+
+
+def _line(text: str, x: float, y: float, wide: float, high: float = 20.0, angle: float = 0.0) -> Line:
+    return Line(text, 0.9, TextBox((x, y), (wide, high), angle, 0.9))
+
+
+def test_columns_and_captions_are_blocks_of_their_own() -> None:
+    left = [_line("left one", 100, 100, 160), _line("left two", 104, 126, 168)]
+    right = [_line("right one", 500, 101, 160), _line("right two", 500, 127, 160)]
+    title = _line("title", 300, 40, 200, high=50)
+    found = blocks(in_order([*right, *left, title]))
+    assert [[line.text for line in block] for block in found] == [
+        ["title"],
+        ["left one", "left two"],
+        ["right one", "right two"],
+    ]
+
+
+def test_words_of_one_row_stay_together() -> None:
+    assert len(blocks([_line("keep", 100, 100, 60), _line("right", 180, 101, 70)])) == 1
+
+
+@pytest.mark.parametrize("angle", [90.0, 180.0, -90.0])
+def test_turned_lines_are_in_order(angle: float) -> None:
+    turn = np.deg2rad(angle)
+    down = np.array([-np.sin(turn), np.cos(turn)])
+    places = [np.array([300.0, 300.0]) + 30 * at * down for at in range(4)]
+    lines = [_line(str(at), float(place[0]), float(place[1]), 200, angle=angle) for at, place in enumerate(places)]
+    assert [line.text for line in in_order(lines[::-1])] == ["0", "1", "2", "3"]
