@@ -23,7 +23,7 @@ from guardrail.settings import Settings
 from guardrail.signals import Concept, GenerationRequest, Picture, Subject
 from guardrail.taxonomy import Stage
 from guardrail.vision.concepts.embedding import embedded, encoder
-from guardrail.vision.concepts.learned import PictureConcept, combined, learn
+from guardrail.vision.concepts.learned import PictureConcept, learn
 from guardrail.vision.decode import decode
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif"})
@@ -152,25 +152,22 @@ def written(found: CalibrationFile) -> str:
 
 
 def _scale(item: PictureConcept, vectors: Vectors, share: float) -> CalibratedSpec:
-    words, examples = item.near(vectors)
-    scales = tuple(_spread(values) for values in (words, examples))
-    near = combined(words, examples, *scales)
-    even = float(np.quantile(near, 1 - share, method="higher"))
-    # the even point itself counts as an alarm; half a step further and exactly the share is above
-    even = float(np.nextafter(even, np.inf))
-    slope = _SURE / max(even - float(np.median(near)), 1e-3)
+    parts = item.parts(vectors)
+    scales = {name: (float(part.near.mean()), max(float(part.near.std()), 1e-6)) for name, part in parts.items()}
+    near = {name: (part.near - scales[name][0]) / scales[name][1] for name, part in parts.items()}
+    passing = [np.where(part.gate >= 0, near[name], -np.inf) for name, part in parts.items()]
+    alarming = np.maximum.reduce(passing)
+    middle = float(np.median(np.maximum.reduce(list(near.values()))))
+    # one picture may not alarm at the even point itself, so half a step beyond it; look-alikes alone may keep the share
+    even = max(float(np.nextafter(np.quantile(alarming, 1 - share, method="higher"), np.inf)), middle + 1.0)
     assert item.concept.shown is not None
     return CalibratedSpec(
         definition=item.concept.shown.digest,
         false_alarms=share,
         pictures=len(vectors),
-        alarms=int((near >= even).sum()),
+        alarms=int((alarming >= even).sum()),
         even=even,
-        slope=slope,
-        words=scales[0],
-        examples=scales[1],
+        slope=_SURE / (even - middle),
+        words=scales.get("words", (0.0, 1.0)),
+        examples=scales.get("examples", (0.0, 1.0)),
     )
-
-
-def _spread(values: NDArray[np.float64] | None) -> tuple[float, float]:
-    return (0.0, 1.0) if values is None else (float(values.mean()), max(float(values.std()), 1e-6))

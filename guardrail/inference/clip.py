@@ -25,6 +25,8 @@ SPEC_FILE = "clip.json"
 TOKENIZER_FILE = "tokenizer.json"
 PIXELS, IDS = "pixels", "ids"
 BATCH = 8
+MAX_KNOWN = 8_192
+"""Texts whose vectors are remembered."""
 AWAKE = 0.98
 """Cosine to the vectors recorded at export below which an encoder is not the one that was exported."""
 
@@ -163,6 +165,7 @@ class ClipEncoder:
         self.spec = _spec(models, name)
         text = models.file(text_part(name), TOKENIZER_FILE).read_text(encoding="utf-8")
         self._tokens = ClipTokens(text, self.spec)
+        self._known: dict[str, Vectors] = {}
         self._check()
 
     @property
@@ -183,16 +186,22 @@ class ClipEncoder:
         return np.concatenate(found) if found else np.zeros((0, self.spec.vector), np.float32)
 
     def texts(self, texts: Sequence[str]) -> Vectors:
-        """(texts, vector) float32, unit length.
+        """(texts, vector) float32, unit length. What was embedded once is remembered: concepts share many words.
 
         Raises:
             DetectionError: as `images`.
         """
-        session, found = self._models.session(text_part(self.name)), []
-        for at in range(0, len(texts), BATCH):
-            ids = self._tokens.ids(texts[at : at + BATCH])
-            found.append(self._unit(session.run({IDS: ids})[0], len(ids)))
-        return np.concatenate(found) if found else np.zeros((0, self.spec.vector), np.float32)
+        known = self._known
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if len(known) + len(new) > MAX_KNOWN:
+            known = {text: known[text] for text in texts if text in known}
+        session = self._models.session(text_part(self.name))
+        for at in range(0, len(new), BATCH):
+            part = new[at : at + BATCH]
+            vectors = self._unit(session.run({IDS: self._tokens.ids(part)})[0], len(part))
+            known = known | dict(zip(part, vectors, strict=True))  # a new one: other threads read the old
+        self._known = known
+        return np.stack([known[text] for text in texts]) if texts else np.zeros((0, self.spec.vector), np.float32)
 
     def _unit(self, output: NDArray[np.generic], rows: int) -> Vectors:
         vectors = np.asarray(output, np.float32)

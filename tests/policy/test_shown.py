@@ -105,3 +105,14 @@ def test_lint_tells_what_nothing_raises_and_what_is_needed(tmp_path: Path) -> No
     words = "concepts: {guns: {like: [a gun]}}\n" + RULE
     found = {(item.level, item.message) for item in lint(_policy(tmp_path, words))}
     assert any(level == "warning" and "only `shown` raises it" in message for level, message in found)
+
+
+def test_a_calibration_may_know_more_concepts_and_lint_is_then_content(tmp_path: Path) -> None:
+    scale = (
+        SCALE
+        + '  gone: {definition: "sha256:d", false_alarms: 0.02, pictures: 500, alarms: 9, even: 1.0, slope: 1.0}\n'
+    )
+    (tmp_path / "scale.yaml").write_text(scale)
+    path = _policy(tmp_path, CONCEPT + "calibration: scale.yaml\n" + RULE)
+    assert [concept.name for concept in load_policy(path).concepts] == ["guns"]
+    assert not any("not calibrated" in item.message for item in lint(path))

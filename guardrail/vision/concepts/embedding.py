@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from weakref import WeakKeyDictionary
-
 import numpy as np
 
-from guardrail.detector import DetectorContext, ModelProvider
+from guardrail.detector import DetectorContext
 from guardrail.errors import ConfigurationError
 from guardrail.inference.clip import ClipEncoder, Vectors
 from guardrail.inference.export.backend import TorchModels
@@ -26,12 +23,10 @@ TEMPLATES = (
 """Sentences around the words of a concept; their vectors are averaged, as Radford et al. 2021 do."""
 
 _MEMO = "vision.clip"
-_LOCK = threading.Lock()
-_SHARED: WeakKeyDictionary[ModelProvider, dict[tuple[str, str], ClipEncoder]] = WeakKeyDictionary()
 
 
 def encoder(context: DetectorContext) -> ClipEncoder:
-    """The encoder that the settings name, one for all detectors of a provider.
+    """The encoder that the settings name.
 
     Raises:
         ConfigurationError: no CLIP is set, or the torch backend is not installed.
@@ -40,15 +35,10 @@ def encoder(context: DetectorContext) -> ClipEncoder:
     settings = context.settings
     if settings.clip is None:
         raise ConfigurationError("no CLIP is set", advice="Set `clip` to a model of `guardrail models list`.")
-    key = settings.clip, f"{settings.clip_backend}:{settings.clip_device}"
-    with _LOCK:
-        known = _SHARED.setdefault(context.models, {})
-        if key not in known:
-            models = context.models
-            if settings.clip_backend == "torch":
-                models = TorchModels(models, settings.clip_device)
-            known[key] = ClipEncoder(models, settings.clip)
-        return known[key]
+    models = context.models
+    if settings.clip_backend == "torch":
+        models = TorchModels(models, settings.clip_device)
+    return ClipEncoder(models, settings.clip)
 
 
 def embedded(subject: Subject, clip: ClipEncoder) -> tuple[tuple[Level, ...], Vectors]:

@@ -46,9 +46,21 @@ _KEPT = 0.75
 """Share of `NEUTRAL` that is kept for a concept; the nearest may be what it means."""
 _SAME = 0.9999
 _LARGEST = 40.0
+_SOFT = 0.25
+"""Of the learned temperature, for nearness without a calibration: learned in large batches, it saturates."""
+_GATE = 2.0
+"""Of the learned temperature, for look-alikes: what is nearer by half a learned logit is let through at 0.73."""
 
 Scores = NDArray[np.float64]
 STALE = "Run `guardrail policy calibrate-concepts` again."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """(pictures,) nearness to what is meant, and logits of being nearer to it than to a look-alike."""
+
+    near: Scores
+    gate: Scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,47 +81,48 @@ class PictureConcept:
     others: Vectors
     scale: float
 
-    def near(self, vectors: Vectors) -> tuple[Scores | None, Scores | None]:
-        """(pictures,) nearness to the words in logits, and to the example pictures in cosines; None where it has none.
+    def parts(self, vectors: Vectors) -> dict[str, Part]:
+        """What words say ("words") and what example pictures say ("examples"), as far as the concept has them.
 
-        Words: the best of them against the best look-alike or the log mean of everyday things, as in a softmax of two.
-        Pictures: the best of them against the best look-alike.
+        Words are near when they beat the log mean of everyday things, in logits of the model; pictures by their cosine.
+        Look-alikes only shut the gate: in a difference, a thing that is far from both would beat what is meant.
         """
-        words = examples = None
+        found = {}
         if len(self.words):
             logits = self.scale * (vectors @ self.neutral.T).astype(np.float64)
             ground = np.logaddexp.reduce(logits, axis=1) - math.log(logits.shape[1])
-            if len(self.apart):
-                ground = np.maximum(ground, self.scale * (vectors @ self.apart.T).max(axis=1))
-            words = self.scale * (vectors @ self.words.T).max(axis=1).astype(np.float64) - ground
+            like = (vectors @ self.words.T).max(axis=1).astype(np.float64)
+            found["words"] = Part(self.scale * like - ground, self._gate(like, vectors, self.apart))
         if len(self.examples):
-            examples = (vectors @ self.examples.T).max(axis=1).astype(np.float64)
-            if len(self.others):
-                examples = examples - (vectors @ self.others.T).max(axis=1)
-        return words, examples
+            like = (vectors @ self.examples.T).max(axis=1).astype(np.float64)
+            found["examples"] = Part(like, self._gate(like, vectors, self.others))
+        return found
+
+    def _gate(self, like: Scores, vectors: Vectors, apart: Vectors) -> Scores:
+        """(pictures,) logits of being nearer to what is meant than to any look-alike."""
+        if not len(apart):
+            return np.full(len(like), _LARGEST)
+        found: Scores = _GATE * self.scale * (like - (vectors @ apart.T).max(axis=1))
+        return found
 
     def scores(self, vectors: Vectors) -> Scores:
-        """(pictures,) scores in [0, 1]; 0.5 is the even point of the calibration, or of the model itself."""
+        """(pictures,) scores in [0, 1]; 0.5 is the even point of the calibration, or of the model itself.
+
+        A part scores as much as both its nearness and its gate allow; the better part counts.
+        """
         assert self.concept.shown is not None
-        words, examples = self.near(vectors)
         scale = self.concept.shown.calibration
-        if scale is None:
-            assert words is not None
-            return _logistic(words)
-        return _logistic(scale.slope * (combined(words, examples, scale.words, scale.examples) - scale.even))
-
-
-def combined(
-    words: Scores | None, examples: Scores | None, scale: tuple[float, float], scale_examples: tuple[float, float]
-) -> Scores:
-    """(pictures,) the nearer of both, each in spreads of benign pictures from their mean."""
-    parts = [
-        (values - mean) / spread
-        for values, (mean, spread) in ((words, scale), (examples, scale_examples))
-        if values is not None
-    ]
-    found: Scores = np.maximum.reduce(parts)
-    return found
+        logits = []
+        for name, part in self.parts(vectors).items():
+            if scale is None:
+                near = _SOFT * part.near
+            else:
+                mean, spread = scale.words if name == "words" else scale.examples
+                near = scale.slope * ((part.near - mean) / spread - scale.even)
+            logits.append(np.minimum(near, part.gate))
+        best = np.clip(np.maximum.reduce(logits), -_LARGEST, _LARGEST)
+        found: Scores = 1.0 / (1.0 + np.exp(-best))
+        return found
 
 
 def learn(concept: Concept, clip: ClipEncoder, digest: str, limits: Limits, *, bare: bool = False) -> PictureConcept:
@@ -175,8 +188,3 @@ def _pictures(concept: Concept, files: Sequence[ExampleFile], clip: ClipEncoder,
 
 def _fault(concept: Concept, message: str, advice: str) -> PolicyError:
     return PolicyError(f"concept {concept.name!r}: {message}", file=concept.file, line=concept.line, advice=advice)
-
-
-def _logistic(logits: Scores) -> Scores:
-    found: Scores = 1.0 / (1.0 + np.exp(-np.clip(logits, -_LARGEST, _LARGEST)))
-    return found

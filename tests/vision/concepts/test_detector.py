@@ -148,6 +148,20 @@ def test_words_are_cut_to_the_context_and_neutral_words_are_many(tmp_path: Path)
     assert len(NEUTRAL) == len(set(NEUTRAL)) >= 16
 
 
+def test_words_are_embedded_once_and_not_without_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = clip(tmp_path)
+    first = found.texts(["red", "blue", "red"])
+    monkeypatch.setattr(found, "_models", None)
+    with pytest.raises(AttributeError):
+        found.texts(["green"])
+    monkeypatch.undo()
+    assert (found.texts(["blue", "red"]) == first[[1, 0]]).all()
+    monkeypatch.setattr("guardrail.inference.clip.MAX_KNOWN", 3)
+    for text in ("green", "white", "black"):
+        found.texts([text, "red"])
+    assert len(found._known) <= 3
+
+
 def test_uploads_are_looked_at_too(tmp_path: Path) -> None:
     detector = PictureConceptsDetector(context(tmp_path), clip(tmp_path), [_concept()])
     assert best_scores(detector.detect(shown(RED, stage=Stage.INPUT)).signals)["concept.red"] > 0.9
