@@ -121,7 +121,7 @@ class FingerprintStore:
         entry = NewFingerprint(hash, distance, ref, expires_at)
         with self._database.write() as connection:
             kept = _own_bank(connection, bank)
-            row = self._row(entry, kept, variants)
+            row = self._row(entry, kept, variants, self._now())
             connection.execute(insert(fingerprints).values(**row))
             self._database.bump(connection, "fingerprints")
         return str(row["id"])
@@ -141,8 +141,8 @@ class FingerprintStore:
                 raise RecordError("another process imports or indexes the list", advice="Try again when it is done.")
             for part in _batched(entries, _ROWS_A_WRITE):
                 with self._database.write() as connection:
-                    kept = _own_bank(connection, bank)
-                    connection.execute(insert(fingerprints), [self._row(item, kept, None) for item in part])
+                    kept, at = _own_bank(connection, bank), self._now()
+                    connection.execute(insert(fingerprints), [self._row(item, kept, None, at) for item in part])
                 count += len(part)
             if self._unarchived() > MEMORY_ROWS:
                 self._build()
@@ -243,13 +243,14 @@ class FingerprintStore:
             RecordError: the store cannot be read, or a record cannot be decrypted.
         """
         archive = self._archive()
-        wanted = select(fingerprints).where(_live()).order_by(fingerprints.c.at.desc(), fingerprints.c.id.desc())
+        wanted = select(fingerprints).where(_live())
+        newest = wanted.order_by(fingerprints.c.at.desc(), fingerprints.c.id.desc())
         with self._database.read() as connection:
             version = self._database.version(connection, "fingerprints")
             known = read_banks(connection)
             # more are only met while another process imports them; they act when it is done
-            bare = connection.execute(wanted.where(_bare(archive)).limit(2 * MEMORY_ROWS)).all()
-            own = connection.execute(wanted.where(fingerprints.c.own.is_not(None))).all()
+            bare = connection.execute(newest.where(_bare(archive)).limit(2 * MEMORY_ROWS)).all()
+            own = connection.execute(wanted.where(fingerprints.c.own == 1)).all()
         rows = sorted([*bare, *own], key=lambda row: (row.at, row.id))
         blocks = [row.hash + (self._vault.unseal(row.variants, row.id) if row.variants else b"") for row in rows]
         counts = [len(block) // HASH_BYTES for block in blocks]
@@ -313,7 +314,14 @@ class FingerprintStore:
         """Release the file."""
         self._database.close()
 
-    def _row(self, entry: NewFingerprint, bank: Bank, variants: NDArray[np.uint8] | None) -> dict[str, object]:
+    def _now(self) -> float:
+        """The time, but never before the archive: a clock that was set back must not hide what it does not hold."""
+        archive = self._archives.current(self._resolve)
+        return max(time.time(), archive.at if archive is not None else 0.0)
+
+    def _row(
+        self, entry: NewFingerprint, bank: Bank, variants: NDArray[np.uint8] | None, at: float
+    ) -> dict[str, object]:
         hash, distance, expires = entry.hash, entry.distance, entry.expires_at
         if not isinstance(hash, np.ndarray) or hash.dtype != np.uint8 or hash.shape != (HASH_BYTES,):
             raise RecordError(f"a fingerprint is {HASH_BYTES} bytes", advice="Use guardrail.vision.fingerprint.pdq.")
@@ -325,11 +333,9 @@ class FingerprintStore:
         if expires is not None and not math.isfinite(expires):
             raise RecordError("an expiry is a Unix time in seconds", advice="Leave it out for never.")
         chosen = f"fp-{new_id().lower()}"
-        archive = self._archives.current(self._resolve)
         return {
             "id": chosen,
-            # a clock that was set back must not make an entry look older than the archive it is not in
-            "at": max(time.time(), archive.at if archive is not None else 0.0),
+            "at": at,
             "hash": hash.tobytes(),
             "distance": distance,
             "ref": None if entry.ref is None else checked_id(entry.ref, "a reference"),
@@ -422,8 +428,10 @@ def _live() -> ColumnElement[bool]:
 
 def _bare(archive: Archive | None) -> ColumnElement[bool]:
     """Bare hashes that no archive holds."""
-    bare = fingerprints.c.own.is_(None)
-    return bare if archive is None else and_(bare, fingerprints.c.at >= archive.at)
+    if archive is None:
+        return fingerprints.c.own.is_(None)
+    # behind a function, so that the few newest rows are found by time and not a long list by its kind
+    return and_(func.coalesce(fingerprints.c.own, 0) == 0, fingerprints.c.at >= archive.at)
 
 
 def _inert(row: Row[Any], known: dict[str, Bank]) -> str | None:

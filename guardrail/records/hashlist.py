@@ -23,6 +23,7 @@ COLUMNS = ("signal_type", "signal", "id", "bank", "distance", "ref", "added_at",
 """Columns of an exported list; `read_hashes` reads them again."""
 LEAST_QUALITY = 50
 _PDQ = ("", "pdq", "hash_pdq", "photo_pdq", "pdq_hash")
+_HEX = re.compile(f"[0-9a-fA-F]{{{2 * HASH_BYTES}}}")
 _UNFIT = re.compile(r"[^A-Za-z0-9._:/-]")
 
 
@@ -135,7 +136,7 @@ def _entry(cells: list[str], places: dict[str, int], line: int, counted: Counted
 
 
 def _is_hash(text: str) -> bool:
-    return len(text) == 2 * HASH_BYTES and all(digit in "0123456789abcdef" for digit in text.lower())
+    return _HEX.fullmatch(text) is not None
 
 
 def _number(text: str, line: int, what: str, low: int, high: int, missing: int) -> int:
