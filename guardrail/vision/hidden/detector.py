@@ -156,7 +156,8 @@ class HiddenDetector:
                 self._note(read.skipped, found)
                 new = _new(read.lines, shown)
                 if sum(map(str.isalpha, _text(new))) >= NEW_LETTERS:
-                    found.add(SCALING, _text(new), evidence, score=_NEW, concealed=True)
+                    # with what the picture shows too: an instruction may be legible in part
+                    found.add(SCALING, _text(read.lines), evidence, score=_NEW, concealed=True)
         found.inspected.append(f"views={len(sparse) + len(calm) + len(own)}")
 
     def _read_plain(self, rgb: RGB, evidence: Evidence, found: _Found) -> None:

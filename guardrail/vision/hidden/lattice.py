@@ -10,27 +10,33 @@ from guardrail.vision.hidden.residual import MIDDLE, Grey
 
 _BAND = 32
 _TREND, _GROUND = 31, 61
-_PEAK = 4.0
+_PEAK, _USUAL = 4.0, 4.0
 _LONGEST, _SHORTEST = 14.0, 1.25
-MOST = 4
+MOST = 6
 """Sizes suggested for an axis."""
 
 
 def periods(residual: Grey) -> tuple[list[int], list[int]]:
     """Widths and heights that the residual's columns and rows repeat at, at most `MOST` each, the clearest first."""
-    strength = cv2.absdiff(residual, float(MIDDLE))
-    return _axis(strength), _axis(np.ascontiguousarray(strength.T))
+    height, width = residual.shape
+    strength = cv2.absdiff(residual, float(MIDDLE)).astype(np.float32)
+    strength *= strength
+    rows = cv2.resize(strength, (width, max(1, height // _BAND)), interpolation=cv2.INTER_AREA)
+    columns = cv2.resize(strength, (max(1, width // _BAND), height), interpolation=cv2.INTER_AREA)
+    return counts(rows), counts(columns.T)
 
 
-def _axis(strength: Grey) -> list[int]:
-    """Counts of periods along the rows of (lines, length). Bands of lines are looked at alone: a payload may be one."""
-    lines, length = strength.shape
-    bands = cv2.resize(strength.astype(np.float32), (length, max(1, lines // _BAND)), interpolation=cv2.INTER_AREA)
+def counts(bands: NDArray[np.float32]) -> list[int]:
+    """Likely counts of periods along the rows of (bands, length), at most `MOST`, the clearest first.
+
+    Bands are looked at alone, for a payload may fill one or two.
+    """
+    length = bands.shape[1]
     bands = np.vstack([bands, bands.mean(axis=0, keepdims=True)])
     bands = (bands - cv2.blur(bands, (_TREND, 1))) * np.hanning(length).astype(np.float32)
     power = np.abs(np.fft.rfft(bands, axis=1)).astype(np.float32)
     clear = power / (cv2.blur(power, (_GROUND, 1)) + 1e-3)
-    best: NDArray[np.float32] = clear.max(axis=0)
+    best = np.sqrt(np.maximum(clear * clear - _USUAL, 0).sum(axis=0))
     first, last = int(length / _LONGEST), int(length / _SHORTEST)
     # beyond half the length a period shows as its mirror image
     found: dict[int, float] = {}

@@ -24,19 +24,25 @@ RATIOS = (1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, 6.0)
 MAX_SIDE = 2048
 """Larger pictures are not searched: each view reads every pixel."""
 _TILE = 64
-_SHARE = 0.1
+_SHARE, _FULL = 0.55, 0.7
 _SMALLEST, _LEAST_RATIO, _MOST_RATIO = 96, 1.3, 8.0
 _LIKELY = 12
 
 
 def noisy(rgb: RGB) -> bool:
-    """Whether fine detail is strong in a tenth of the picture or more."""
+    """Whether strong fine detail fills half of the picture or more.
+
+    Noise is everywhere in a tile, its mean near its standard deviation (0.8 of it where it is normal); the strokes and
+    edges of print are strong too, but leave most of a tile empty.
+    """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     fine = cv2.subtract(grey, cv2.GaussianBlur(grey, (0, 0), 1.5), dtype=cv2.CV_32F)
     height, width = grey.shape
     tiles = (max(1, width // _TILE), max(1, height // _TILE))
     power = cv2.resize(fine * fine, tiles, interpolation=cv2.INTER_AREA)
-    return float(np.mean(power > STRONG**2)) >= _SHARE
+    mean = cv2.resize(cv2.absdiff(fine, 0.0), tiles, interpolation=cv2.INTER_AREA)
+    full = (power > STRONG**2) & (mean * mean > _FULL**2 * power)
+    return float(np.mean(full)) >= _SHARE
 
 
 def calm_views(rgb: RGB, most: int = 2) -> list[View]:

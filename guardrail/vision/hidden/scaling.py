@@ -1,14 +1,15 @@
 """Views of a picture that differ from the picture: where an image-scaling attack shows its payload.
 
 Kernels without anti-aliasing read few pixels. An attack writes its payload into those and leaves the rest, so at the
-right size and kernel the residual of the pixels that are read is coherent, and at any other it is not. Source of the
-idea: E. Quiring and others, "Adversarial Preprocessing", USENIX Security 2020; here the residual is looked at in views
-of many sizes instead of one known size, and in windows of one line of text instead of the whole picture.
+right size and kernel the residual of the pixels that are read is coherent, and that of the pixels between them is not:
+half a period to the side or below, nothing is left. Edges, textures and drawn lines look alike in both. Source of the
+idea: E. Quiring and others, "Adversarial Preprocessing", USENIX Security 2020; here views of many sizes are looked at
+instead of one known size, and windows of one line of text instead of the whole picture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from guardrail.signals import RGB
-from guardrail.vision.hidden.lattice import periods
+from guardrail.vision.hidden.lattice import counts, periods
 from guardrail.vision.hidden.residual import MIDDLE, Grey, residual
 
 SIZES = (112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 336, 384, 448, 480, 512, 640, 768, 896, 1024)
@@ -25,16 +26,23 @@ SIZES = (112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 336, 384, 448, 480, 5
 RATIOS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 COARSE = ("pil-nearest", "cv2-nearest")
 KERNELS = (*COARSE, "cv2-linear")
-"""Kernels tried: at every size those that read one pixel, which is one of those that the others lean on."""
-LEAST = 0.27
-"""Score from which a view is worth reading; natural pictures reach 0.25, one line of text 0.29."""
-_COHERENT = 22
+"""Kernels told apart. What is made for wider ones shows in the last, and all lean on a pixel that one of the first two
+reads, which are tried at every size."""
+LEAST = 0.72
+"""Score from which a view is worth reading: photographs reach 0.5, tables and code 0.67."""
+_CAP = 40
+_ENERGY = (np.minimum(np.abs(np.arange(256.0) - MIDDLE), _CAP) ** 2 * (255 / _CAP**2)).round().astype(np.uint8)
+_FLOOR = 2.0
 _LINE = (64, 12)
 _GRID = (48, 48)
+_BLOCK = 12
 _SMALLEST, _LARGEST = 96, 1024
 _LEAST_RATIO, _MOST_RATIO = 1.25, 14.0
-_CLIMBS = 6
-_REFINED, _WORTH_REFINING, _LIKELIER = 3, 0.12, 0.06
+_ALIKE = 1.4
+_CANDIDATES, _WORTH_A_LOOK = 8, 0.5
+_STARTS, _WORTH_CLIMBING, _CLIMBS, _STEPS = 2, 0.45, 6, (1, 3)
+_MARGIN, _BANDS = 8, 16
+_LIKELIER = 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class View:
     Attributes:
         size: width and height in pixels.
         kernel: library and kernel, as in `guardrail.settings.Kernel`.
-        score: share of a window of one line of text that is coherent here and not in most views, 0 to 1.
+        score: how much of what stands in a window of one line is gone in the pixels between those read, 0 to 1.
     """
 
     size: tuple[int, int]
@@ -62,79 +70,141 @@ _CV2 = {
 _FAST = _CV2 | {"pil-nearest": cv2.INTER_NEAREST_EXACT}
 
 
-def suspects(rgb: RGB, most: int = 2) -> list[View]:
-    """The views in which something stands that most views lack, the surest first, of those that reach `LEAST`."""
+Key = tuple[tuple[int, int], str]
+
+
+def suspects(rgb: RGB, most: int = 3) -> list[View]:
+    """The views in which something stands that the pixels between theirs lack, the surest first, from `LEAST` on."""
     if min(rgb.shape[:2]) < _SMALLEST:
         return []
     grey = residual(rgb)
-    scored, usual = _scored(grey, sizes(grey), COARSE)
-    if usual is None:
-        return []
-    near = [key[0] for key in sorted(scored, key=lambda key: -scored[key])[:_REFINED] if scored[key] >= _WORTH_REFINING]
-    more = {size for wide, high in near for size in _beside(wide, high)}
-    scored |= _scored(grey, sorted(more), KERNELS, usual)[0]
-    for _ in range(_CLIMBS if near else 0):
-        best = max(scored, key=lambda key: scored[key])
-        further = {size for size in _beside(*best[0]) if (size, best[1]) not in scored}
-        if not further:
-            break
-        scored |= _scored(grey, sorted(further), (best[1],), usual)[0]
-    # sizes a pixel apart often score alike: squares and those that keep the shape are the likelier
-    order = sorted(scored, key=lambda key: -scored[key] - (_LIKELIER if _regular(grey, *key[0]) else 0.0))
+    framed = cv2.copyMakeBorder(grey, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REFLECT_101)
+    found = {key: _alone(framed, key) for key in _likely(framed, sizes(grey))}
+    for start in sorted(found, key=lambda key: -found[key].most)[:_STARTS]:
+        if found[start].most >= _WORTH_CLIMBING:
+            further = {key: _alone(framed, key) for key in _completed(framed, start) if key not in found}
+            found |= further
+            _climb(framed, max((start, *further), key=lambda key: found[key].whole), found)
     views: list[View] = []
-    for size, kernel in order:
+    for size, _ in sorted(found, key=lambda key: -found[key].whole):
         far = all(max(abs(size[0] - view.size[0]), abs(size[1] - view.size[1])) > 1 for view in views)
-        if scored[size, kernel] >= LEAST and far and len(views) < most:
-            views.append(View(size, kernel, scored[size, kernel]))
+        if max(found[key].most for key in found if key[0] == size) >= LEAST and far and len(views) < most:
+            views.append(_named(framed, size))
     return views
 
 
-def _scored(
-    grey: Grey, wanted: Iterable[tuple[int, int]], kernels: Sequence[str], usual: Grey | None = None
-) -> tuple[dict[tuple[tuple[int, int], str], float], Grey | None]:
-    """The score of each view, and what most views have in common."""
-    found: list[tuple[tuple[int, int], str]] = []
-    maps = []
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """What of a view's energy is gone in the pixels between: the share in the clearest window, and the whole."""
+
+    most: float
+    whole: float
+
+
+def _likely(framed: Grey, wanted: Iterable[tuple[int, int]]) -> list[Key]:
+    """The views with most that views of about their size lack."""
+    keys = [(size, kernel) for size in sorted(wanted, key=lambda size: size[0] * size[1]) for kernel in COARSE]
+    if not keys:
+        return []
+    maps = np.stack([_energy(framed, key) for key in keys])
+    scores = np.empty(len(keys), np.float32)
+    for block in np.array_split(np.arange(len(keys)), max(1, len(keys) // _BLOCK)):
+        usual = np.partition(maps[block], len(block) // 2, axis=0)[len(block) // 2]
+        scores[block] = ((maps[block] - usual) / (maps[block] + _FLOOR)).reshape(len(block), -1).max(axis=1)
+    order = np.argsort(-scores)[:_CANDIDATES]
+    return [keys[at] for at in order if scores[at] >= _WORTH_A_LOOK]
+
+
+def _energy(framed: Grey, key: Key, right: int = 0, down: int = 0) -> NDArray[np.float32]:
+    """Mean square, 0 to 255, of a view's smoothed residual in windows of one line, on a grid of `_GRID` cells.
+
+    `right` and `down` move the pixels that are read.
+    """
+    (wide, high), kernel = key
+    height, width = framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
+    top, left = _MARGIN + down, _MARGIN + right
+    view = cv2.resize(framed[top : top + height, left : left + width], (wide, high), interpolation=_FAST[kernel])
+    power = cv2.LUT(cv2.GaussianBlur(view, (5, 5), 1.0), _ENERGY)
+    mean = cv2.boxFilter(power, -1, (min(_LINE[0], wide), min(_LINE[1], high)))
+    return np.asarray(cv2.resize(mean, _GRID, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def _alone(framed: Grey, key: Key) -> _Alone:
+    """Of a view's energy, what is gone half a period to either side and half a period above and below."""
+    height, width = framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
+    right = min(_MARGIN, max(1, round(width / key[0][0] / 2)))
+    down = min(_MARGIN, max(1, round(height / key[0][1] / 2)))
+    here = _energy(framed, key)
+    near = np.zeros_like(here)
+    for aside, below in ((right, 0), (0, down), (-right, 0), (0, -down)):
+        near = np.maximum(near, _energy(framed, key, aside, below))
+        left = np.maximum(here - near, 0)
+        most = float((left / (here + _FLOOR)).max())
+        if most < _WORTH_CLIMBING:
+            break
+    return _Alone(most, float(left.mean()) * (_LIKELIER if _regular(width, height, *key[0]) else 1.0))
+
+
+def _completed(framed: Grey, key: Key) -> Iterator[Key]:
+    """Sizes of which one side is right already: the other is the period along the columns or rows that are read."""
+    (wide, high), kernel = key
+    grey = framed[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     height, width = grey.shape
-    for size in wanted:
-        if not (_fits(width, size[0]) and _fits(height, size[1])):
-            continue
-        for kernel in kernels:
-            density = coherent(sampled(grey, size, kernel))
-            found.append((size, kernel))
-            maps.append(cv2.resize(density, _GRID, interpolation=cv2.INTER_AREA))
-    if not maps:
-        return {}, usual
-    stacked = np.stack(maps)
-    if usual is None:
-        usual = np.partition(stacked, len(maps) // 2, axis=0)[len(maps) // 2]
-    left = cv2.subtract(stacked, np.broadcast_to(usual, stacked.shape).copy()).reshape(len(maps), -1)
-    return dict(zip(found, (left.max(axis=1) / 255.0).tolist(), strict=True)), usual
+    for size in ((wide, height), (width, high)):
+        read = cv2.resize(grey, size, interpolation=_FAST[kernel])
+        strength = cv2.absdiff(read, float(MIDDLE)).astype(np.float32)
+        strength *= strength
+        if size[0] == wide:
+            found = counts(cv2.resize(strength, (_BANDS, height), interpolation=cv2.INTER_AREA).T)
+            sides = [(wide, other) for other in found]
+        else:
+            found = counts(cv2.resize(strength, (width, _BANDS), interpolation=cv2.INTER_AREA))
+            sides = [(other, high) for other in found]
+        yield from ((side, kernel) for side in sides if _fits(width, side[0]) and _fits(height, side[1]))
+
+
+def _climb(framed: Grey, start: Key, found: dict[Key, _Alone]) -> None:
+    """Look at the sizes around the best one of a kernel, until none has more that stands alone."""
+    best, kernel = start, start[1]
+    height, width = framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
+    for _ in range(_CLIMBS):
+        beside = [size for size in _beside(*best[0]) if _fits(width, size[0]) and _fits(height, size[1])]
+        for size in beside:
+            if (size, kernel) not in found:
+                found[size, kernel] = _alone(framed, (size, kernel))
+        better = max(((size, kernel) for size in (best[0], *beside)), key=lambda key: found[key].whole)
+        if better == best:
+            return
+        best = better
+
+
+def _regular(width: int, height: int, wide: int, high: int) -> bool:
+    """Squares and sizes that keep the shape, however a library rounds: the likelier ones."""
+    return wide == high or abs(width * high / height - wide) < 1 or abs(height * wide / width - high) < 1
 
 
 def _beside(wide: int, high: int) -> Iterator[tuple[int, int]]:
-    """Sizes that differ by a pixel, as libraries round, and the squares of both sides."""
-    yield from (
-        (wide, high),
-        (wide, high - 1),
-        (wide, high + 1),
-        (wide - 1, high),
-        (wide + 1, high),
-        (wide, wide),
-        (high, high),
-    )
+    """Sizes that differ by a few pixels in one side, and the squares of both sides."""
+    for step in _STEPS:
+        yield from ((wide, high - step), (wide, high + step), (wide - step, high), (wide + step, high))
+    yield from ((wide, wide), (high, high))
 
 
-def _regular(grey: Grey, wide: int, high: int) -> bool:
-    height, width = grey.shape
-    return (wide, high) in ((wide, wide), keeping(width, height, width / wide), keeping(width, height, height / high))
+def _named(framed: Grey, size: tuple[int, int]) -> View:
+    """The view of a size by the kernel in which most stands alone."""
+    scores = {kernel: _alone(framed, (size, kernel)) for kernel in KERNELS}
+    kernel = max(KERNELS, key=lambda name: scores[name].whole)
+    return View(size, kernel, max(score.most for score in scores.values()))
 
 
 def sizes(grey: Grey) -> list[tuple[int, int]]:
     """Sizes to look at: those of models, whole ratios, and what the residual's own periods point to."""
     height, width = grey.shape
     across, down = periods(grey)
-    wanted = usual_sizes(width, height, RATIOS) | {(wide, high) for wide in across for high in down}
+    wanted = usual_sizes(width, height, RATIOS)
+    wanted |= {
+        (wide, high) for wide in across for high in down if 1 / _ALIKE <= (width / wide) / (height / high) <= _ALIKE
+    }
     wanted |= {(wide, wide) for wide in across} | {keeping(width, height, width / wide) for wide in across}
     wanted |= {(high, high) for high in down} | {keeping(width, height, height / high) for high in down}
     return sorted(size for size in wanted if _fits(width, size[0]) and _fits(height, size[1]))
@@ -153,19 +223,6 @@ def keeping(width: int, height: int, ratio: float) -> tuple[int, int]:
 
 def _fits(side: int, reduced_to: int) -> bool:
     return _SMALLEST <= reduced_to <= _LARGEST and _LEAST_RATIO <= side / reduced_to <= _MOST_RATIO
-
-
-def sampled(grey: Grey, size: tuple[int, int], kernel: str) -> Grey:
-    """What a kernel without anti-aliasing reads of (height, width)."""
-    return np.asarray(cv2.resize(grey, size, interpolation=_FAST[kernel]), dtype=np.uint8)
-
-
-def coherent(view: Grey) -> Grey:
-    """Share, 0 to 255, of pixels around each whose residual agrees with that of their neighbours."""
-    smooth = cv2.GaussianBlur(view, (5, 5), 1.0)
-    mask = cv2.threshold(cv2.absdiff(smooth, float(MIDDLE)), _COHERENT, 255, cv2.THRESH_BINARY)[1]
-    window = (min(_LINE[0], view.shape[1]), min(_LINE[1], view.shape[0]))
-    return np.asarray(cv2.boxFilter(mask, -1, window), dtype=np.uint8)
 
 
 _PIL = {
@@ -188,9 +245,10 @@ def reduced(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
 def changed(rgb: RGB, view: View) -> RGB:
     """What a view shows and the mean over the same areas does not, three times as strong around grey.
 
-    Of the channel in which it is most, for a payload may stand in one alone.
+    Of the channel in which one window of a line has most of it, for a payload may stand in one alone.
     """
     other = cv2.resize(rgb, view.size, interpolation=cv2.INTER_AREA)
     found = cv2.addWeighted(reduced(rgb, view), 3.0, other, -3.0, 128.0)
-    channel = int(np.argmax(cv2.meanStdDev(found)[1]))
+    power = cv2.blur(np.square(found.astype(np.float32) - 128.0), _LINE).reshape(-1, 3)
+    channel = int(np.argmax(power.max(axis=0) / (power.mean(axis=0) + 1.0)))
     return np.repeat(found[..., channel : channel + 1], 3, axis=2)

@@ -1,6 +1,6 @@
 """Builds a labelled corpus: files and labels.jsonl, the same bytes for the same seed, half and library versions.
 
-    python -m tests.attacks.hidden.corpus OUT --half train --seed 1 [--counts sparse=10,benign=20]
+    python -m tests.attacks.hidden.corpus OUT --half train --seed 1 [--counts sparse=10,benign=20] [--workers 2]
 
 Each file has a generator of its own (seed, half, set, index, attempt), so changing one count changes no other file.
 A scaling attack that does not work is drawn again with other parameters; `attempts` in its label tells how often.
@@ -12,8 +12,10 @@ import argparse
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -165,12 +167,19 @@ def _made(name: str, seed: int, half: Half, index: int) -> tuple[bytes, str, Lab
 
 
 def build(
-    out: Path, half: Literal["train", "blind"], seed: int, counts: Mapping[str, int] = DEFAULT_COUNTS
+    out: Path,
+    half: Literal["train", "blind"],
+    seed: int,
+    counts: Mapping[str, int] = DEFAULT_COUNTS,
+    *,
+    workers: int = 1,
+    made: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[dict[str, Any]]:
     """Write the files and labels.jsonl into `out` (made if missing) and return the labels, one dict a file.
 
     `counts` maps a set to its number of files: "sparse", "antialiased", "one_line" (each also as "<set>_q<quality>" for
     JPEG copies), the names of `families.VARIANTS`, "benign", "harmless" (harmless text in the hiding places, label 0).
+    Files that an earlier, interrupted call of the same half and seed finished are kept; `made` is told of progress.
     Raises ValueError for an unknown set, RuntimeError when a set yields no working attack.
     """
     known = {"benign", "harmless", *families.VARIANTS}
@@ -178,18 +187,58 @@ def build(
     if unknown:
         raise ValueError(f"Unknown sets: {', '.join(unknown)}. Known: {', '.join(DEFAULT_COUNTS)}, harmless.")
     out.mkdir(parents=True, exist_ok=True)
-    labels: list[Label] = []
-    with _one_thread():
-        for name, count in counts.items():
-            for index in range(count):
-                data, suffix, label = _made(name, seed, half, index)
-                file = f"{name}_{index:04d}.{suffix}"
-                (out / file).write_bytes(data)
-                harmless_file = name in ("benign", "harmless")
-                labels.append({"file": file, "label": int(not harmless_file), "set": name, "half": half} | label)
-    lines = (json.dumps(label, ensure_ascii=False) + "\n" for label in labels)
-    (out / "labels.jsonl").write_text("".join(lines), encoding="utf-8")
+    wanted = [(name, index) for name, count in counts.items() for index in range(count)]
+    found = {key: label for key, label in _finished(out, half, seed).items() if key in set(wanted)}
+    jobs = [(out, name, seed, half, index) for name, index in wanted if (name, index) not in found]
+    with (out / "labels.jsonl").open("w", encoding="utf-8") as file:
+        file.writelines(map(_line, found.values()))
+        for (_, name, _, _, index), label in zip(jobs, _written(jobs, workers), strict=True):
+            found[name, index] = label
+            file.write(_line(label))
+            file.flush()
+            made(len(found), len(wanted))
+    labels = [found[key] for key in wanted]
+    (out / "labels.jsonl").write_text("".join(map(_line, labels)), encoding="utf-8")
     return labels
+
+
+_Job = tuple[Path, str, int, Half, int]
+
+
+def _line(label: Label) -> str:
+    return json.dumps(label, ensure_ascii=False) + "\n"
+
+
+def _finished(out: Path, half: Half, seed: int) -> dict[tuple[str, int], Label]:
+    """Labels of the files that stand in a folder already; a line that was cut off in writing is no label."""
+    found: dict[tuple[str, int], Label] = {}
+    path = out / "labels.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            label = json.loads(line)
+        except ValueError:
+            continue
+        if (label.get("half"), label.get("seed")) == (half, seed) and (out / label["file"]).exists():
+            found[label["set"], int(label["index"])] = label
+    return found
+
+
+def _written(jobs: Sequence[_Job], workers: int) -> Iterator[Label]:
+    if workers > 1 and len(jobs) > 1:
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+            yield from pool.map(_write, jobs)
+    else:
+        yield from map(_write, jobs)
+
+
+def _write(job: _Job) -> Label:
+    out, name, seed, half, index = job
+    with _one_thread():
+        data, suffix, label = _made(name, seed, half, index)
+    file = f"{name}_{index:04d}.{suffix}"
+    (out / file).write_bytes(data)
+    attack = int(name not in ("benign", "harmless"))
+    return {"file": file, "label": attack, "set": name, "index": index, "half": half, "seed": seed} | label
 
 
 def main() -> None:
@@ -199,9 +248,11 @@ def main() -> None:
     reader.add_argument("--half", choices=get_args(Half), default="train")
     reader.add_argument("--seed", type=int, default=1)
     reader.add_argument("--counts", default="", help="such as sparse=10,benign=20; the default is the full corpus")
+    reader.add_argument("--workers", type=int, default=1, help="processes that draw")
     given = reader.parse_args()
     pairs = (pair.split("=") for pair in given.counts.split(",") if pair)
-    labels = build(given.out, given.half, given.seed, {name: int(count) for name, count in pairs} or DEFAULT_COUNTS)
+    counts = {name: int(count) for name, count in pairs} or DEFAULT_COUNTS
+    labels = build(given.out, given.half, given.seed, counts, workers=given.workers)
     print(f"{len(labels)} files in {given.out}")
 
 

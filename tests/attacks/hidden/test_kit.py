@@ -287,6 +287,22 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert (tmp_path / "three" / other[0]["file"]).read_bytes() != (tmp_path / "one" / "metadata_0000.png").read_bytes()
 
 
+def test_an_interrupted_build_goes_on_where_it_stopped_and_comes_out_the_same(tmp_path: Path) -> None:
+    counts = {"metadata": 2, "benign": 1}
+    whole = corpus.build(tmp_path / "whole", "train", 5, counts, workers=2)
+    part = tmp_path / "part"
+    corpus.build(part, "train", 5, {"metadata": 1})
+    kept = (part / "metadata_0000.png").stat().st_mtime_ns
+    with (part / "labels.jsonl").open("a") as file:
+        file.write('{"file": "metadata_0001.png", "cut o')
+    seen: list[tuple[int, int]] = []
+    assert corpus.build(part, "train", 5, counts, made=lambda done, of: seen.append((done, of))) == whole
+    assert seen == [(2, 3), (3, 3)]
+    assert (part / "metadata_0000.png").stat().st_mtime_ns == kept
+    other = corpus.build(part, "train", 6, {"metadata": 1})
+    assert [label["seed"] for label in other] == [6]
+
+
 def test_labels_tell_attacks_from_benign_pictures(tmp_path: Path) -> None:
     labels = corpus.build(tmp_path, "blind", 9, {"one_line_q90": 1, "qr": 1, "benign": 3, "harmless": 1})
     written = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]

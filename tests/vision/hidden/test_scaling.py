@@ -57,17 +57,35 @@ def test_an_unusual_size_is_found_by_its_period(target: tuple[int, int]) -> None
     assert suspects(pixels)[0].size == target
 
 
+@pytest.mark.parametrize(
+    ("kernel", "size", "target"),
+    [
+        ("pil_nearest", (720, 576), (448, 358)),
+        ("cv2_linear", (1000, 640), (380, 260)),
+        ("cv2_cubic", (760, 1010), (258, 343)),
+        ("cv2_lanczos4", (1030, 1150), (224, 192)),
+    ],
+)
+def test_low_ratios_wide_kernels_and_sizes_of_another_shape_are_found(
+    kernel: str, size: tuple[int, int], target: tuple[int, int]
+) -> None:
+    attack = _attack(_plan(kernel, size, target))
+    views = suspects(scaling.pixels_of(attack.image))
+    assert any(np.abs(np.subtract(view.size, target)).max() <= 1 for view in views)
+
+
 @pytest.mark.parametrize("channel", ["red", "green", "blue"])
 def test_a_payload_in_one_channel_is_found(channel: str) -> None:
     attack = _attack(_plan("pil_nearest", (896, 896), (256, 256), channel=channel))
     assert suspects(scaling.pixels_of(attack.image))
 
 
-@pytest.mark.parametrize("kind", ["photo", "sign", "screenshot", "meme"])
+@pytest.mark.parametrize("kind", ["photo", "sign", "screenshot", "meme", "table", "line_art"])
 def test_harmless_pictures_look_alike_at_every_size(kind: str) -> None:
     for seed in range(3):
         pixels = np.asarray(covers.benign(kind, np.random.default_rng(seed), TRAIN).convert("RGB"))
         assert not suspects(pixels)
+        assert not noisy(pixels)
 
 
 def test_an_even_picture_has_no_residual_and_no_views() -> None:
