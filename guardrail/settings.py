@@ -182,6 +182,9 @@ class Settings(BaseSettings):
     )
     intra_op_threads: int = Field(1, ge=1, description="threads inside one network run")
     workers: int = Field(2, ge=1, description="threads that run networks")
+    instruction_models: tuple[str, ...] = Field(
+        (), max_length=4, description="classifiers that are asked too whether a text instructs: names of `models list`"
+    )
     clip: str | None = Field(None, description="model that sees concepts in pictures: a name of `models list`")
     clip_backend: Literal["onnx", "torch"] = Field(
         "onnx", description="torch needs the extra `export` and a model exported with --keep-torch"

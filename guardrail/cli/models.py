@@ -14,7 +14,7 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from guardrail.inference import known, own_folder, pull, verify
-from guardrail.inference.export import Parity, export_clip, load_recipes
+from guardrail.inference.export import Parity, export_classifier, export_clip, load_recipes
 from guardrail.settings import Settings, load_settings
 
 
@@ -104,6 +104,13 @@ def verify_(as_json: bool) -> None:
 @click.option("--name", help="Name of the model; made from SOURCE otherwise.")
 @click.option("--pretrained", metavar="TAG|FILE|random", help="Weights of an open_clip architecture.")
 @click.option("--int8", is_flag=True, help="Quantise: a quarter of the size, about a third of the cost.")
+@click.option(
+    "--instructs", metavar="LABEL", multiple=True, help="SOURCE classifies texts; LABEL: a text instructs a machine."
+)
+@click.option(
+    "--window", type=click.IntRange(8, 8192), help="Tokens a classifier reads at once; what it takes, up to 512."
+)
+@click.option("--even", type=click.FloatRange(0.001, 0.999), default=0.5, help="Probability of LABEL that scores 0.5.")
 @click.option("--keep-torch", is_flag=True, help="Keep the weights as safetensors too, for `clip_backend: torch`.")
 @click.option("--licence", help="Licence of the weights, when no recipe says it.")
 @click.option("--recipes", is_flag=True, help="List the recipes and stop.")
@@ -114,21 +121,38 @@ def export_(
     name: str | None,
     pretrained: str | None,
     int8: bool,
+    instructs: tuple[str, ...],
+    window: int | None,
+    even: float,
     keep_torch: bool,
     licence: str | None,
     recipes: bool,
     as_json: bool,
 ) -> None:
-    """Turn a CLIP or SigLIP checkpoint into a verified model that needs no torch to run.
+    """Turn a CLIP, SigLIP or text classifier checkpoint into a verified model that needs no torch to run.
 
     SOURCE is a recipe, an architecture of open_clip (with --pretrained), a folder with a checkpoint, `owner/name` on
-    the hub (transformers), or `hf-hub:owner/name` (open_clip). Needs the extra `export`; ends with a parity report, or
-    with exit status 2 when the result does not say what the checkpoint says.
+    the hub (transformers), or `hf-hub:owner/name` (open_clip); with --instructs, a folder or hub id of a sequence
+    classifier of transformers that tells instructions to the machine from other text. Needs the extra `export`; ends
+    with a parity report, or with exit status 2 when the result does not say what the checkpoint says.
     """
     if recipes or source is None:
         _list_recipes(as_json)
         return
     folder = (out or own_folder(load_settings())).resolve()
+    elsewhere = f" GUARDRAIL_MANIFESTS='[\"{folder}\"]'" if out is not None else ""
+    if instructs:
+        made, parity = export_classifier(
+            source, folder, instructs=instructs, name=name, max_length=window, even=even, int8=int8, licence=licence
+        )
+        if as_json:
+            click.echo(orjson.dumps({"models": [made.name], "folder": str(folder), **parity.to_dict()}))
+            return
+        far = "; ".join(f"{part} {error:.1e}" for part, error in parity.error.items())
+        click.echo(f"largest differences to torch: {far}; {parity.cpu_ms['classifier']:.1f} ms CPU for a short text")
+        click.echo(f"{folder}/{made.name}.yaml: {made.licence}")
+        click.echo(f"to use it: GUARDRAIL_INSTRUCTION_MODELS='[\"{made.name}\"]'{elsewhere}")
+        return
     image, text, parity = export_clip(
         source,
         folder,
@@ -143,7 +167,6 @@ def export_(
         return
     _report(parity)
     click.echo(f"{folder}/{image.name}.yaml and {text.name}.yaml: {image.licence}")
-    elsewhere = f" GUARDRAIL_MANIFESTS='[\"{folder}\"]'" if out is not None else ""
     click.echo(f"to use it: GUARDRAIL_CLIP={image.name}{elsewhere}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from guardrail.detector import DetectorContext, Example
+from guardrail.inference.classifier import Classifier
 from guardrail.signals import Coverage, Detection, Evidence, Signal, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.foreign import FOREIGN, ForeignInstructions
@@ -24,18 +25,23 @@ _MIN_LETTERS = 12
 
 
 class InjectionDetector:
-    """Instructions in the prompt, in what it conceals, and in text of a picture's file."""
+    """Instructions in the prompt, in what it conceals, and in text of a picture's file.
+
+    Classifiers that the setting `instruction_models` names are asked too, and the highest score counts.
+    """
 
     name = NAME
     stages = frozenset({Stage.PROMPT, Stage.INPUT})
     emits = frozenset({"injection.instruction", "injection.concealed", "injection.metadata"})
     cost_ms = 9.0
-    models = (*MODELS, FOREIGN)
+    models: tuple[str, ...] = (*MODELS, FOREIGN)
 
     def __init__(self, context: DetectorContext) -> None:
         self.detections: Remembered[Detection] = Remembered()
         self._instructions = Instructions.shared(context.models)
         self._foreign = ForeignInstructions.shared(context.models)
+        self._others = tuple(Classifier(context.models, name) for name in context.settings.instruction_models)
+        self.models = (*MODELS, FOREIGN, *context.settings.instruction_models)
 
     @remembered
     def detect(self, subject: Subject) -> Detection:
@@ -46,13 +52,16 @@ class InjectionDetector:
             return Detection(coverage=Coverage((f"{NAME}:texts=0",)))
         signals = []
         views = views_of(subject)
-        texts = [(view.text, view.name, view.span_of) for view in readable(views.all, _CLEARER)]
+        texts = readable(views.all, _CLEARER)
         best, evidence = 0.0, None
-        for text, name, span_of in texts[:_MAX_TEXTS]:
-            score, found = self._instructions.score(text)
+        for view in texts[:_MAX_TEXTS]:
+            score, found = self._instructions.score(view.text)
             if score > best:
-                span = span_of(*found) if found is not None else None
-                best, evidence = score, Evidence(span=span, where="prompt", view=name)
+                span = view.span_of(*found) if found is not None else None
+                best, evidence = score, Evidence(span=span, where="prompt", view=view.name)
+            score = self._asked(view.cased)
+            if score > best:
+                best, evidence = score, Evidence(where="prompt", view=view.name)
         hidden = views.hidden
         instructs = 0.0
         for item in hidden[:_MAX_TEXTS]:
@@ -88,7 +97,11 @@ class InjectionDetector:
 
     def _hidden(self, text: str) -> float:
         cased = clean(text)
-        return max(self._instructions.score_hidden(skeleton(cased)), self._foreign.concealed(cased))
+        return max(self._instructions.score_hidden(skeleton(cased)), self._foreign.concealed(cased), self._asked(cased))
+
+    def _asked(self, cased: str) -> float:
+        """What the operator's own classifiers say, the highest."""
+        return max((other.score(cased) for other in self._others), default=0.0)
 
     def _in_picture(self, subject: Subject) -> Detection:
         assert subject.picture is not None
@@ -96,7 +109,10 @@ class InjectionDetector:
         for item in subject.picture.texts:
             read = [item.text, *(inner.text for inner in hidden_texts(item.text)[:_MAX_TEXTS])]
             texts = [text for text in read if sum(map(str.isalpha, text)) >= _MIN_LETTERS]
-            scores = [self._instructions.score_found(skeleton(clean(text)), concealed=True) for text in texts]
+            scores = [
+                max(self._instructions.score_found(skeleton(clean(text)), concealed=True), self._asked(clean(text)))
+                for text in texts
+            ]
             score = max(scores, default=0.0)
             if score > 0.05:
                 signals.append(Signal("injection.metadata", score, NAME, (Evidence(where=item.where),)))
