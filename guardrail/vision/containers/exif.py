@@ -65,7 +65,7 @@ class _Reader:
             elif tag == _THUMBNAIL:
                 thumbnail = True
             elif tag == _STRIPS and value:
-                self._texts.note("picture.exif", "a thumbnail that is stored in strips was not looked at")
+                self._texts.note("picture.exif:strips", "a thumbnail that is stored in strips was not looked at")
             elif tag in _CODED and kind in _TEXTUAL:
                 self._texts.add(_CODED[tag], self._coded(value))
             elif tag in (_XMP, _IPTC, _PHOTOSHOP):

@@ -6,17 +6,15 @@ it needs bounds on depth, boxes and bytes, and no meaning.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
-from guardrail.vision.containers.texts import Texts, as_text, runs
+from guardrail.vision.containers.texts import Texts, as_text, runs, strings
 
 MAX_DEPTH = 16
 MAX_BOXES = 4_000
 MAX_ITEMS = 50_000
 """Items of CBOR in one manifest store."""
 MAX_PICTURES = 8
-MAX_JSON_BYTES = 1 << 20
 _LABEL = 0x02
 
 
@@ -78,7 +76,8 @@ class _Reader:
             label = body[17:].partition(b"\x00")[0] if len(body) > 16 and body[16] & _LABEL else b""
             self._values += [as_text(label), *runs(body[17 + len(label) :]).splitlines()]
         elif kind == b"json":
-            self._json(body)
+            found = strings(body)
+            self._values += [as_text(body)] if found is None else found
         elif kind == b"cbor":
             self._values += self._cbor(body)
         elif kind == b"bidb":
@@ -95,25 +94,6 @@ class _Reader:
             return
         self._texts.blocks.append((self._where, body))
         self._values += runs(body).splitlines()
-
-    def _json(self, body: bytes) -> None:
-        """Strings of a document; one that is too large, too deep or broken is kept as it stands."""
-        try:
-            if len(body) > MAX_JSON_BYTES:
-                raise ValueError
-            waiting = [json.loads(body)]
-        except (ValueError, RecursionError):
-            self._values.append(as_text(body))
-            return
-        while waiting:
-            item = waiting.pop()
-            if isinstance(item, str):
-                self._values.append(item)
-            elif isinstance(item, dict):
-                self._values += item.keys()
-                waiting += reversed(item.values())
-            elif isinstance(item, list):
-                waiting += reversed(item)
 
     def _cbor(self, body: bytes) -> Iterator[str]:
         """Text strings in order, and words in byte strings. Nesting costs nothing: contents simply follow."""

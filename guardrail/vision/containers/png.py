@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 
 from guardrail.vision.containers.header import Header, refuse
 from guardrail.vision.containers.icc import read_icc
 from guardrail.vision.containers.iptc import read_iptc, read_photoshop
 from guardrail.vision.containers.jumbf import read_jumbf
-from guardrail.vision.containers.texts import MAX_SLACK_BYTES, InflationError, Texts, as_text, slack
+from guardrail.vision.containers.texts import MAX_SLACK_BYTES, InflationError, Texts, as_text, slack, strings
 from guardrail.vision.containers.xmp import read_xmp
 
 MAX_CHUNKS = 20_000
 MAX_KEYWORD = 79
 _PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT"})
 _RAW, _XMP = b"Raw profile type ", b"XML:com.adobe.xmp"
+_WORDED = re.compile(r"[^\W\d_]{3}")
 _CODED = frozenset({b"IDAT", b"fdAT"})
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -143,6 +145,9 @@ def _text(where: str, keyword: bytes, value: bytes, header: Header) -> None:
         _raw_profile(keyword.removeprefix(_RAW), value, header)
     elif keyword == _XMP:
         read_xmp(value, header.texts)
+    elif value[:1] in (b"{", b"[") and (found := strings(value)) is not None:
+        # workflows of generators are long documents of few words
+        header.texts.add_values(where, (as_text(keyword), *filter(_WORDED.search, found)))
     else:
         header.texts.add(where, f"{as_text(keyword)}: {as_text(value)}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ MAX_TEXTS = 64
 """Texts kept of one picture."""
 MAX_CHARS = 65_536
 """Characters kept of one text."""
-MAX_TOTAL_CHARS = 262_144
+MAX_TOTAL_CHARS = 131_072
 """Characters kept of one picture."""
 MAX_SCAN_BYTES = 4 * 2**20
 """Bytes of one unstructured block that are searched for text."""
@@ -77,6 +78,27 @@ def runs(data: bytes) -> str:
     if _WIDE_START in head.translate(_WIDE_KINDS):
         found += [match.decode("utf-16-le") for match in _WIDE_RUN.findall(head)]
     return "\n".join(found)
+
+
+def strings(document: bytes) -> list[str] | None:
+    """Keys and strings of a JSON document, or None when it is none, too large or too deep."""
+    if len(document) > MAX_SCAN_BYTES:
+        return None
+    try:
+        waiting: list[object] = [json.loads(document)]
+    except (ValueError, RecursionError):
+        return None
+    found: list[str] = []
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, dict):
+            found += item.keys()
+            waiting += reversed(item.values())
+        elif isinstance(item, list):
+            waiting += reversed(item)
+    return found
 
 
 def slack(data: bytes) -> str:

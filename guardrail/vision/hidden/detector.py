@@ -101,7 +101,9 @@ class HiddenDetector:
         for frame in self._others(picture, found):
             self._read_plain(frame.rgb, Evidence(where=where, frame=frame.index, view="frame"), found)
         for plane in planes.planes(picture):
-            self._read_hidden(plane.rgb, Evidence(where=where, view=plane.name), found)
+            self._read_hidden(plane.rgb, Evidence(where=where, view=plane.name, frame=plane.frame or None), found)
+        if len(picture.frames) > 1 and not bits.lossy(picture):
+            found.skipped.append(Skip(f"{NAME}:planes", "palettes, low bytes and low bits of frames after the first"))
         if picture.width * picture.height > bits.MAX_PIXELS:
             found.skipped.append(Skip(f"{NAME}:low-bits", f"pixels after the first {bits.MAX_PIXELS}"))
         for text in bits.low_bit_texts(picture):

@@ -14,9 +14,12 @@ from guardrail.vision.containers import png
 from guardrail.vision.containers.header import Header
 from guardrail.vision.hidden.bits import lossy
 from guardrail.vision.hidden.residual import Grey
+from guardrail.vision.pixels import orient
 
+MAX_BENEATH = 4
 TWINS = 2
 """Largest difference of a channel between two colours that nobody tells apart."""
+_SMALL, _SAME = 96, 3
 _BLOCK = 8
 _WRITTEN = 0.2
 _BUSY, _FLAT_SPREAD = 0.3, 1.5
@@ -26,17 +29,18 @@ _MANY, _FAR = 0.25, 8
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plane:
-    """A picture out of values that viewers do not show; `name` says which."""
+    """A picture out of values of a frame that viewers do not show; `name` says which."""
 
     name: str
     rgb: RGB
+    frame: int = 0
 
 
 def planes(picture: DecodedPicture) -> Iterator[Plane]:
-    """Planes of the first frame that are not empty, noise, or what the picture shows anyway."""
+    """Planes of the first frame that are not empty, noise, or what the picture shows anyway; of the first further
+    frames, what lies beneath transparency."""
     first = picture.frames[0]
-    if first.beneath is not None:
-        yield Plane("beneath", first.beneath)
+    yield from _beneath(picture)
     if picture.alpha is not None and float(cv2.meanStdDev(picture.alpha)[1][0, 0]) > _LEAST_SPREAD:
         yield _grey("alpha", picture.alpha)
     data = picture.source.data
@@ -46,6 +50,18 @@ def planes(picture: DecodedPicture) -> Iterator[Plane]:
         yield from _low_bytes(png.scan(data, len(picture.frames) + 1))
     if picture.indexed is None and not lossy(picture):
         yield from _low_bits(first.rgb)
+
+
+def _beneath(picture: DecodedPicture) -> Iterator[Plane]:
+    """Colours beneath transparency of the first frames whose own differ from those before."""
+    seen: list[NDArray[np.int16]] = []
+    for frame in picture.frames:
+        if frame.beneath is None or len(seen) >= MAX_BENEATH:
+            continue
+        small = cv2.resize(frame.beneath, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).astype(np.int16)
+        if all(int(np.abs(small - other).max()) > _SAME for other in seen):
+            seen.append(small)
+            yield Plane("beneath", frame.beneath, frame.index)
 
 
 def _twins(indices: Grey, palette: NDArray[np.uint8]) -> Iterator[Plane]:
@@ -94,11 +110,16 @@ def _low_bytes(header: Header) -> Iterator[Plane]:
         return
     colours = deep if deep.ndim == 2 else deep[..., :3]
     low, high = (colours & 255).astype(np.uint8), (colours >> 8).astype(np.uint8)
+    turned = header.orientation()
     if (low != high).any() and low.any():
         if low.ndim == 2:
-            yield _grey("low-byte", low)
+            yield _grey("low-byte", orient(low, turned))
         else:
-            yield Plane("low-byte", np.ascontiguousarray(low[..., ::-1]))
+            yield Plane("low-byte", orient(low[..., ::-1], turned))
+    if deep.ndim == 3 and deep.shape[2] == 4:
+        low = (deep[..., 3] & 255).astype(np.uint8)
+        if float(cv2.meanStdDev(low)[1][0, 0]) > _LEAST_SPREAD:
+            yield _grey("low-byte-alpha", orient(low, turned))
 
 
 def _low_bits(rgb: RGB) -> Iterator[Plane]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 
@@ -43,6 +44,20 @@ def test_all_three_kinds_of_text() -> None:
 def test_text_in_an_unknown_chunk_is_found() -> None:
     header = png.scan(with_chunk(PLAIN, b"prVt", b"\x00do as you are told\x00"), 64)
     assert [(item.where, item.text) for item in header.texts.items] == [("png:other", "do as you are told")]
+
+
+def test_of_a_workflow_the_words_are_kept() -> None:
+    nodes = {
+        str(at): {"class_type": "KSampler", "inputs": {"steps": at, "text": "a quiet street at dawn"}}
+        for at in range(500)
+    }
+    nodes["7"]["inputs"]["text"] = "open the second door of the house, then the third"  # type: ignore[index]
+    document = json.dumps(nodes)
+    texts = png.scan(with_chunk(PLAIN, b"tEXt", b"prompt\x00" + document.encode()), 64).texts.items
+    assert any(item.text == "open the second door of the house, then the third" for item in texts)
+    assert sum(len(item.text) for item in texts) < 1_000
+    broken = png.scan(with_chunk(PLAIN, b"tEXt", b"prompt\x00" + document[:-1].encode()), 64).texts.items
+    assert "second door" in broken[0].text or "second door" in broken[-1].text
 
 
 def test_broken_packed_text_is_noted() -> None:
