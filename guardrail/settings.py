@@ -126,7 +126,7 @@ class Preprocessing(BaseModel):
 class ClipHead(BaseModel):
     """A classifier on CLIP embeddings that an operator brings: see docs/CONCEPTS.md for the layouts."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     kind: Literal["linear", "mlp", "distance"] = Field(description="layers, or distances to concept vectors")
     file: Path = Field(description="npz or safetensors")

@@ -50,7 +50,7 @@ def text_part(name: str) -> str:
 class ClipSpec(BaseModel):
     """What an exported CLIP must be fed, and what it answered when it was exported."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     height: int = Field(ge=8, le=2048, description="pixels the image tower takes")
     width: int = Field(ge=8, le=2048, description="pixels the image tower takes")
@@ -217,7 +217,7 @@ class ClipEncoder:
         except DetectionError as error:
             raise ModelIntegrityError(f"the CLIP {self.name!r} does not run as it was exported") from error
         for got, kept in zip(seen, (self.spec.probe_image, self.spec.probe_text), strict=True):
-            if len(kept) != self.spec.vector or float(got @ np.asarray(kept, np.float32)) < AWAKE:
+            if len(kept) != self.spec.vector or not float(got @ np.asarray(kept, np.float32)) >= AWAKE:
                 raise ModelIntegrityError(f"the CLIP {self.name!r} does not answer what it answered when exported")
 
 

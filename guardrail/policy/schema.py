@@ -66,6 +66,8 @@ class ConceptSpec(_Strict):
 class CalibratedSpec(_Strict):
     """The scale of one picture concept."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     definition: str = Field(description="digest of words and pictures that it holds for")
     false_alarms: float = Field(description="share of benign pictures that was asked for")
     pictures: int = Field(description="benign pictures looked at")

@@ -107,6 +107,15 @@ def test_lint_tells_what_nothing_raises_and_what_is_needed(tmp_path: Path) -> No
     assert any(level == "warning" and "only `shown` raises it" in message for level, message in found)
 
 
+@pytest.mark.parametrize(
+    "change", [("even: 2.5", "even: .nan"), ("slope: 1.5", "slope: 0"), ("[0.5, 2.0]", "[0.5, 0]")]
+)
+def test_a_scale_of_no_use_is_refused(tmp_path: Path, change: tuple[str, str]) -> None:
+    (tmp_path / "scale.yaml").write_text(SCALE.replace(*change))
+    with pytest.raises(PolicyError, match=r"scale\.yaml"):
+        load_policy(_policy(tmp_path, CONCEPT + "calibration: scale.yaml\n" + RULE))
+
+
 def test_a_calibration_may_know_more_concepts_and_lint_is_then_content(tmp_path: Path) -> None:
     scale = (
         SCALE

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guardrail.errors import ModelError, ModelIntegrityError, ModelSourceError
+from guardrail.errors import GuardrailError, ModelError, ModelIntegrityError, ModelSourceError
 from guardrail.inference.clip import ClipSpec
 from guardrail.inference.export.bpe import from_simple_tokenizer
 from guardrail.inference.export.recipe import Recipe
@@ -87,9 +87,9 @@ def _faults(source: str) -> Any:
     """Whatever the libraries raise, as one of our errors without their pages of text."""
     try:
         yield
-    except (ModelError, MemoryError):
+    except (GuardrailError, MemoryError, AttributeError, NameError):
         raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except Exception as error:
         said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         kind = ModelSourceError if isinstance(error, OSError) else ModelError
         raise kind(

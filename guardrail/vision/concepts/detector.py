@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from guardrail.signals import (
     DecodedPicture,
     Detection,
     Evidence,
+    ExampleFile,
     Frame,
     GenerationRequest,
     Picture,
@@ -30,6 +33,7 @@ from guardrail.vision.decode import decode
 NAME = "vision.concepts"
 _FLOOR = 0.005
 _SHOWN = 4
+_TRIED = 2
 
 
 class PictureConceptsDetector:
@@ -80,24 +84,29 @@ class PictureConceptsDetector:
         return Detection(tuple(signals), Coverage((f"{NAME}:frames={frames}", f"{NAME}:clip={self._clip.name}")))
 
     def examples(self) -> Sequence[Example]:
-        """A flat grey picture, and the policy's own example pictures.
+        """The policy's own example pictures, and a flat grey one that must be judged at all.
 
-        Concepts of words alone bring none that raises them: that the encoder is awake was checked against the vectors
-        recorded at its export when it was loaded.
+        Concepts of words alone bring no picture that raises them: that the encoder is awake was checked against the
+        vectors recorded at its export when it was loaded.
         """
         grey = np.full((96, 96, 3), 128, dtype=np.uint8)
         empty = DecodedPicture(Picture(b""), "png", 96, 96, (Frame(0, grey),))
-        found = [Example(_output(empty), below=dict.fromkeys(self.emits, 1.0), note="grey")]
+        found = [Example(_output(empty), at_least=dict.fromkeys(self.emits, 0.0), note="grey")]
         for item in self._learned:
-            assert item.concept.shown is not None
-            for example in item.concept.shown.examples[:2]:
-                try:
-                    with open(example.path, "rb") as file:
-                        picture = decode(Picture(file.read()), self._limits)
-                except (OSError, PictureError):
-                    continue
-                found.append(Example(_output(picture), at_least={item.concept.signal: 0.5}, note="example picture"))
+            seen, name = item.concept.shown, item.concept.signal
+            assert seen is not None
+            for picture in self._decoded(seen.examples):
+                found.append(Example(_output(picture), at_least={name: 0.5}, note="example picture"))
+            # a look-alike may still be what the words say
+            for picture in self._decoded(() if seen.like else seen.unlike_examples):
+                found.append(Example(_output(picture), below={name: 0.5}, note="look-alike picture"))
         return found
+
+    def _decoded(self, files: Sequence[ExampleFile]) -> Iterator[DecodedPicture]:
+        """The first pictures that are still there; all of them were read when the policy was loaded."""
+        for item in files[:_TRIED]:
+            with suppress(OSError, PictureError):
+                yield decode(Picture(Path(item.path).read_bytes()), self._limits)
 
 
 class UnseenConcepts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -217,6 +218,23 @@ def test_bad_sources_are_told_apart(tmp_path: Path) -> None:
     for name in ("yunet", "Upper", "a/b"):
         with pytest.raises(ConfigurationError):
             export_clip("ViT-B-32", tmp_path / "out", pretrained="random", name=name)
+    assert not list((tmp_path / "out").glob("*.yaml"))
+
+
+def test_a_weight_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    from guardrail.inference.export import export_clip
+
+    class Trap:
+        def __reduce__(self) -> tuple[Any, tuple[Path]]:
+            return Path.touch, (tmp_path / "ran",)
+
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(pickle.dumps(Trap()))
+    (tmp_path / "broken.safetensors").write_bytes(b"no weights")
+    for path in (weights, tmp_path / "broken.safetensors"):
+        with pytest.raises(ModelError):
+            export_clip("ViT-B-32", tmp_path / "out", pretrained=str(path), name="x")
+    assert not (tmp_path / "ran").exists()
     assert not list((tmp_path / "out").glob("*.yaml"))
 
 

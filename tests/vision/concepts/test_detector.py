@@ -55,11 +55,13 @@ def test_the_worst_frame_counts_and_is_named(tmp_path: Path) -> None:
 
 
 def test_it_conforms_with_example_pictures(tmp_path: Path) -> None:
-    path = tmp_path / "red.png"
-    path.write_bytes(png(RED))
-    example = ExampleFile(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+    files = []
+    for name, rgb in (("red", RED), ("yellow", YELLOW)):
+        path = tmp_path / f"{name}.png"
+        path.write_bytes(png(rgb))
+        files.append(ExampleFile(str(path), hashlib.sha256(path.read_bytes()).hexdigest()))
     place = context(tmp_path)
-    seen = Shown(like=(), examples=(example,))
+    seen = Shown(like=(), examples=(files[0],), unlike_examples=(files[1],))
     scale = Calibration(place.models.digest("colours"), seen.digest, 0.9, 40.0)
     seen = replace(seen, calibration=scale)
     check_detector(PictureConceptsDetector(place, encoder(place), [Concept("red", (), shown=seen)]))
