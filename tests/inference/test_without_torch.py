@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from guardrail.cli import cli
 from guardrail.errors import ConfigurationError
 from guardrail.inference.export import load_recipes
 from guardrail.inference.export.tools import need
@@ -57,6 +60,14 @@ def test_recipes_are_pinned_and_speak_of_their_licence() -> None:
         assert len(recipe.commit) == 40
         assert recipe.licence
         assert recipe.card
+
+
+def test_recipes_are_listed_without_torch() -> None:
+    rows = json.loads(CliRunner().invoke(cli, ["models", "export", "--recipes", "--json"]).stdout)
+    assert {row["name"] for row in rows} == set(load_recipes())
+    shown = CliRunner().invoke(cli, ["models", "export"])
+    assert shown.exit_code == 0
+    assert "siglip2-base" in shown.stdout
 
 
 def test_a_recipe_under_another_name_is_refused(tmp_path: Path) -> None:
