@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
-from guardrail.cli import _bench_fingerprints, _bench_hidden, _bench_structure
+from guardrail.cli import _bench_faces, _bench_fingerprints, _bench_hidden, _bench_structure
 from guardrail.cli.serve import keep_freed_memory
 from guardrail.detector import DetectorContext, build
 from guardrail.guard import Guard
@@ -162,6 +162,24 @@ def fingerprints(folder: Path | None, half: str | None, size: int | None, runs: 
         _bench_fingerprints.run_set(folder, half, _machine, as_json=as_json)
     else:
         _bench_fingerprints.run_size(size or 0, runs, _machine, as_json=as_json)
+
+
+@command.command()
+@click.option(
+    "--pairs",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV with the columns a, b (pictures beside it) and same (1 or 0).",
+)
+@click.option("--people", default=10_000, show_default=True, type=click.IntRange(1, 1_000_000), help="Enrolled beside.")
+@click.option("--every", default=4, show_default=True, type=click.IntRange(0), help="Disguise each n-th; 0 for none.")
+@click.option("--search", default=0, type=click.IntRange(0, 5_000_000), help="Search among so many synthetic people.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def faces(pairs: Path | None, people: int, every: int, search: int, as_json: bool) -> None:
+    """Faces in labelled pairs of portraits of your own: verification, identification, disguises, cost; search speed."""
+    if pairs is None and not search:
+        raise click.UsageError("give --pairs, --search, or both")
+    keep_freed_memory()
+    _bench_faces.run(pairs, people, every, search, as_json=as_json)
 
 
 @command.command()

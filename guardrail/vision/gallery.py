@@ -19,7 +19,7 @@ from guardrail.vision.nets import Tensor
 
 FLAT_ROWS = 50_000
 """Templates up to which every one is compared exactly."""
-CANDIDATES = 2_048
+CANDIDATES = 2_560
 """Nearest sketches that are compared exactly, about."""
 
 _WORDS = 4
@@ -65,23 +65,24 @@ class FaceIndex:
 
     def _nearest(self, vector: Tensor) -> NDArray[np.int64]:
         wanted = _words(vector[None] @ self._directions)[:, 0]
+        apart = self._apart(wanted)
+        return np.flatnonzero(apart <= _cut(apart, CANDIDATES))
+
+    def _apart(self, wanted: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        """Bits in which each sketch differs."""
         count = self._sketches.shape[1]
         apart = np.empty(count, dtype=np.uint8)
         bits, ones = np.empty(_BLOCK, dtype=np.uint64), np.empty(_BLOCK, dtype=np.uint8)
         for start in range(0, count, _BLOCK):
             part = slice(start, min(start + _BLOCK, count))
             size = part.stop - start
-            # a sum of 256, all bits apart, wraps to 0 and merely makes one more candidate
-            for word in range(_WORDS):
+            np.bitwise_xor(self._sketches[0, part], wanted[0], out=bits[:size])
+            np.bitwise_count(bits[:size], out=apart[part])
+            for word in range(1, _WORDS):
                 np.bitwise_xor(self._sketches[word, part], wanted[word], out=bits[:size])
-                if word == 0:
-                    np.bitwise_count(bits[:size], out=apart[part])
-                else:
-                    np.bitwise_count(bits[:size], out=ones[:size])
-                    np.add(apart[part], ones[:size], out=apart[part])
-        some = apart[::_SAMPLED]
-        rank = min(len(some) - 1, CANDIDATES // _SAMPLED)
-        return np.flatnonzero(apart <= np.partition(some, rank)[rank])
+                np.bitwise_count(bits[:size], out=ones[:size])
+                np.add(apart[part], ones[:size], out=apart[part])
+        return apart
 
 
 class GalleryMemory:
@@ -97,6 +98,14 @@ class GalleryMemory:
             if self._index is None or self._index.gallery is not gallery:
                 self._index = FaceIndex(gallery)
             return self._index
+
+
+def _cut(apart: NDArray[np.uint8], wanted: int) -> np.uint8:
+    """The distance within which about the `wanted` nearest lie, from a sample."""
+    some = apart[::_SAMPLED]
+    rank = min(len(some) - 1, max(1, round(wanted * len(some) / len(apart))))
+    found: np.uint8 = np.partition(some, rank)[rank]
+    return found
 
 
 def _directions(dimensions: int) -> Tensor:

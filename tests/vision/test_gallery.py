@@ -60,7 +60,6 @@ def test_a_template_itself_is_always_found_when_sketches_are_read(monkeypatch: p
     index = FaceIndex(found)
     for row in range(0, 3_000, 97):
         assert index.best(found.vectors[row])[1] == str(row)
-        # all bits apart: the count wraps, and the answer is right all the same
         assert index.best(-found.vectors[row])[1] != str(row)
 
 
