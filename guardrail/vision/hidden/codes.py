@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -15,6 +16,10 @@ from guardrail.vision.hidden.residual import Grey
 MAX_CODES = 16
 MAX_CHARS = 8_192
 _CLEARER = 24
+_SQUARE = zxingcpp.BarcodeFormats(
+    [zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.DataMatrix, zxingcpp.BarcodeFormat.Aztec]
+)
+"""Codes that are looked for in pictures of raised contrast, where bars stand everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +40,13 @@ class Code:
 def codes(rgb: RGB) -> list[Code]:
     """Codes of a picture, at most `MAX_CODES`; faint ones are looked for when there is no plain one."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    found = _read(grey)
+    found = _read(zxingcpp.read_barcodes(grey, try_downscale=max(grey.shape) <= MAX_SIDE))
     if found:
         return found
     share = min(1.0, MAX_SIDE / max(grey.shape))
     small = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA) if share < 1 else grey
-    found = [replace(item, box=None) for item in _read(_clear(small))]
+    clear = _clear(np.asarray(small, dtype=np.uint8))
+    found = [replace(item, box=None) for item in _read(zxingcpp.read_barcodes(clear, _SQUARE, try_invert=False))]
     return found or [Code(text[:MAX_CHARS], "QRCode", None) for text in faint_codes(rgb)[:MAX_CODES]]
 
 
@@ -49,9 +55,9 @@ def _clear(grey: Grey) -> Grey:
     return np.asarray(cv2.createCLAHE(clipLimit=_CLEARER, tileGridSize=(4, 4)).apply(grey), dtype=np.uint8)
 
 
-def _read(grey: Grey) -> list[Code]:
+def _read(read: Sequence[zxingcpp.Barcode]) -> list[Code]:
     found = []
-    for item in zxingcpp.read_barcodes(grey)[:MAX_CODES]:
+    for item in read[:MAX_CODES]:
         text = item.text or bytes(item.bytes).decode("latin-1")
         place = item.position
         corners = (place.top_left, place.top_right, place.bottom_right, place.bottom_left)

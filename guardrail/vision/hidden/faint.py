@@ -21,7 +21,7 @@ from guardrail.vision.hidden.residual import Grey
 Field = NDArray[np.float64]
 MODULES = (3, 4, 5, 6, 8)
 """Pixels of a module that are looked for."""
-MAX_SIDE = 640
+MAX_SIDE = 1024
 """Larger pictures are reduced to this side first."""
 _VERSIONS = range(21, 58, 4)
 _FINDER, _SURE = 7, 0.42
@@ -30,6 +30,8 @@ _STEP, _ROUNDS = 4, 40
 _CLIP = 12.0
 _CERTAIN = 30.0
 _LEAST_JUMP = 4.0
+_LOCAL, _SPREADS, _HEIGHTS = 5, 1.5, (1.0, 0.8)
+_SMALL, _GLANCE, _GLANCED = 250_000, 2, 16
 
 
 def faint_codes(rgb: RGB) -> list[str]:
@@ -51,12 +53,9 @@ def faint_codes(rgb: RGB) -> list[str]:
 def _places(grey: Grey) -> Iterator[tuple[int, int, int, int]]:
     """Left, top, modules and side in pixels of what has two finder patterns where a code has them."""
     for module in MODULES:
-        around = min(255, 5 * module | 1)
-        flat = np.clip(grey.astype(np.float32) - cv2.blur(grey, (around, around)), -_CLIP, _CLIP)
-        pattern = cv2.resize(_finder(), None, fx=module, fy=module, interpolation=cv2.INTER_NEAREST)
         if min(grey.shape) < min(_VERSIONS) * module:
             continue
-        peaks = _peaks(cv2.matchTemplate(flat, pattern, cv2.TM_CCOEFF_NORMED), module)
+        peaks = _finders(grey, module)
         for first, left, top in peaks:
             for second, right, bottom in peaks:
                 if max(first, second) < _SURE:
@@ -74,6 +73,35 @@ def _places(grey: Grey) -> Iterator[tuple[int, int, int, int]]:
                         yield x, y, count, side
 
 
+def _finders(grey: Grey, module: int) -> list[tuple[float, int, int]]:
+    """Score, left and top of the likeliest finder patterns; in large pictures a look at reduced size points to them."""
+    if grey.size <= _SMALL:
+        return _peaks(_alike(grey, module), module, _PEAKS)
+    share = _GLANCE / module
+    small = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
+    rough = _peaks(_alike(np.asarray(small, dtype=np.uint8), _GLANCE), _GLANCE, _GLANCED)
+    close = {_closer(grey, module, round(left / share), round(top / share)) for _, left, top in rough}
+    return sorted(close, reverse=True)[:_PEAKS]
+
+
+def _closer(grey: Grey, module: int, left: int, top: int) -> tuple[float, int, int]:
+    """Score, left and top, to the pixel, of a finder pattern that a glance saw."""
+    start_x, start_y = max(0, left - 4 * module), max(0, top - 4 * module)
+    part = grey[start_y : top + (_FINDER + 4) * module, start_x : left + (_FINDER + 4) * module]
+    if min(part.shape) <= (_FINDER + 2) * module:
+        return -1.0, left, top
+    score, x, y = _peaks(_alike(part, module), module)[0]
+    return score, start_x + x, start_y + y
+
+
+def _alike(grey: Grey, module: int) -> NDArray[np.float32]:
+    """How much each place looks like a finder pattern with modules of so many pixels, -1 to 1."""
+    around = min(255, 5 * module | 1)
+    flat = np.clip(grey.astype(np.float32) - cv2.blur(grey, (around, around)), -_CLIP, _CLIP)
+    pattern = cv2.resize(_finder(), None, fx=module, fy=module, interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.matchTemplate(flat, pattern, cv2.TM_CCOEFF_NORMED), dtype=np.float32)
+
+
 def _finder() -> NDArray[np.float32]:
     """A finder pattern and the light ring around it; 1 is light."""
     found = np.ones((9, 9), np.float32)
@@ -83,11 +111,11 @@ def _finder() -> NDArray[np.float32]:
     return found
 
 
-def _peaks(found: NDArray[np.float32], module: int) -> list[tuple[float, int, int]]:
+def _peaks(found: NDArray[np.float32], module: int, most: int = 1) -> list[tuple[float, int, int]]:
     """Score, left and top of the likeliest finder patterns."""
     left = found.copy()
     peaks = []
-    for _ in range(_PEAKS):
+    for _ in range(most):
         _, score, _, (x, y) = cv2.minMaxLoc(left)
         peaks.append((float(score), x + module, y + module))
         cv2.rectangle(left, (x - 3 * module, y - 3 * module), (x + 3 * module, y + 3 * module), -1.0, -1)
@@ -104,12 +132,14 @@ def _read(part: RGB, count: int) -> str:
     height = float(np.median(np.concatenate([item.ravel() for item in (*rising, -down[:, step_down == -1])])))
     if height < _LEAST_JUMP:
         return ""
-    still = np.concatenate([across[:, step_across == 0].ravel(), down[:, step_down == 0].ravel()])
-    spread = max(1.0, float(np.median(np.abs(still))))
-    light = _joined(_votes(across, height, spread), _votes(down, height, spread), known) > 0
-    clean = cv2.resize(light.astype(np.uint8) * 255, None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST)
-    clean = cv2.copyMakeBorder(clean, 36, 36, 36, 36, cv2.BORDER_CONSTANT, value=255)
-    return next((item.text for item in zxingcpp.read_barcodes(clean) if item.text), "")
+    for share in _HEIGHTS:
+        light = _joined(_votes(across, share * height), _votes(down, share * height), known) > 0
+        clean = cv2.resize(light.astype(np.uint8) * 255, None, fx=6, fy=6, interpolation=cv2.INTER_NEAREST)
+        clean = cv2.copyMakeBorder(clean, 36, 36, 36, 36, cv2.BORDER_CONSTANT, value=255)
+        text = next((item.text for item in zxingcpp.read_barcodes(clean) if item.text), "")
+        if text:
+            return text
+    return ""
 
 
 def _jumps(pixels: Field, count: int) -> tuple[Field, Field]:
@@ -142,8 +172,13 @@ def _known(count: int) -> Field:
     return found
 
 
-def _votes(jumps: Field, height: float, spread: float) -> tuple[Field, Field, Field]:
-    """Log likelihoods, up to a constant, that two modules are alike, go from dark to light, or from light to dark."""
+def _votes(jumps: Field, height: float) -> tuple[Field, Field, Field]:
+    """Log likelihoods, up to a constant, that two modules are alike, go from dark to light, or from light to dark.
+
+    Where fur lies beside water the spread differs, so it is taken from around each edge.
+    """
+    left = np.minimum(np.abs(jumps), np.abs(np.abs(jumps) - height)).mean(axis=0)
+    spread = _SPREADS * np.maximum(1.0, cv2.blur(left, (_LOCAL, _LOCAL)))
 
     def likely(expected: float) -> Field:
         return np.asarray(-0.35 * np.log1p(((jumps - expected) / spread) ** 2).sum(axis=0), dtype=np.float64)

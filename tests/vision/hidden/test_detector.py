@@ -8,7 +8,7 @@ import pytest
 from guardrail.detector import DetectorContext
 from guardrail.guard import Guard
 from guardrail.settings import Preprocessing, Settings
-from guardrail.signals import Coverage, GenerationRequest, Picture, Subject
+from guardrail.signals import Coverage, GenerationRequest, Picture, Role, Subject
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
 from guardrail.verdict import Action, Verdict
@@ -60,6 +60,22 @@ def test_an_instruction_is_held_wherever_it_stands(guard: Guard, family: str, si
     assert not verdict.released
     assert max(item.score for item in verdict.signals if item.name == signal) >= 0.5
     assert "MARZIPAN" not in json.dumps(verdict.to_dict())
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_every_picture_of_an_edit_is_read(guard: Guard, role: Role) -> None:
+    calm = covers.benign("photo", np.random.default_rng(2), "train").resize((512, 512))
+    uploads = [Picture(_png(calm))] if role is not Role.IMAGE else []
+    request = GenerationRequest(uploads=(*uploads, Picture(_hidden("typographic"), role, role.value)), operation="edit")
+    verdict = guard.check_inputs_sync(request)
+    assert not verdict.released
+    found = [item for item in verdict.signals if item.name == "injection.visible_text" and item.score >= 0.5]
+    assert {item.evidence[0].where for item in found} == {role.value}
+
+
+def test_what_the_alpha_of_a_mask_says_is_read(guard: Guard) -> None:
+    mask = Picture(_hidden("alpha", "text_in_alpha"), Role.MASK, "mask")
+    assert not guard.check_inputs_sync(GenerationRequest(uploads=(mask,), operation="edit")).released
 
 
 @pytest.mark.parametrize("variant", families.VARIANTS["polyglot"])
