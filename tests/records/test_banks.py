@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from guardrail.detector import DetectorContext
 from guardrail.errors import RecordError
 from guardrail.records import DEFAULT_BANK, Bank, FingerprintStore, LocalRegistry, NewFingerprint, fingerprints
 from guardrail.records.database import FILE_NAME
 from guardrail.settings import Settings
+from guardrail.signals import FingerprintList
+from guardrail.testing import drawn_picture, picture_subject
+from guardrail.vision import fingerprint
+from guardrail.vision.fingerprint import FingerprintDetector
 from tests.records.parts import all_bytes, pdq, wait_until
+from tests.vision.tiny import Listed, TinyModels
 
 
 @pytest.fixture
@@ -175,6 +181,17 @@ def test_a_bank_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None
         Bank(**wrong)  # type: ignore[arg-type]
 
 
+class _Listed(Listed):
+    """The list as it is at each look."""
+
+    def __init__(self, store: FingerprintStore) -> None:
+        super().__init__()
+        self._store = store
+
+    def fingerprints(self) -> FingerprintList:
+        return self._store.current()[0]
+
+
 @pytest.fixture
 def short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fingerprints, "MEMORY_ROWS", 50)
@@ -202,6 +219,23 @@ def test_a_long_list_is_searched_on_disk_and_changes_still_act(store: Fingerprin
     assert fresh.archive is not None
     assert len(fresh.archive) == 200
     again.close()
+
+
+@pytest.mark.usefixtures("short_memory")
+def test_an_entry_of_a_long_list_is_held_back_too(store: FingerprintStore, settings: Settings) -> None:
+    store.set_bank(Bank("bulk", flood=1))
+    picture = picture_subject(drawn_picture("b", size=(480, 360)))
+    assert picture.picture is not None
+    hashes = [*(pdq(number) for number in range(100)), fingerprint.pdq(picture.picture)[0]]
+    entries = (NewFingerprint(hash, ref=f"case-{at}") for at, hash in enumerate(hashes))
+    assert store.load(entries, bank="bulk") == 101
+    assert store.current()[0].ids == ()
+    detector = FingerprintDetector(DetectorContext(settings, TinyModels(), _Listed(store)))
+    assert [item.score for item in detector.detect(picture).signals] == [1.0]
+    held = next(entry for entry in store.list("bulk") if entry.ref == "case-100")
+    assert held.held_at is not None
+    found = detector.detect(picture).signals[0]
+    assert (found.score, found.evidence[0].ref, found.evidence[0].detail["inert"]) == (0.4, held.id, "quarantine")
 
 
 @pytest.mark.usefixtures("short_memory")

@@ -24,7 +24,7 @@ from guardrail.signals import (
     Subject,
 )
 from guardrail.taxonomy import Stage
-from guardrail.vision.fingerprint.card import canary
+from guardrail.vision.fingerprint.card import CANARY_ID, canary
 from guardrail.vision.fingerprint.index import ListIndex, Match
 from guardrail.vision.fingerprint.pdq import TURNS, dihedral, luma
 from guardrail.vision.fingerprint.remote import RemoteBanks
@@ -95,7 +95,7 @@ class FingerprintDetector:
         found: list[tuple[Match, str, Level]] = []
         skipped: dict[Skip, None] = {}
         for level in levels:
-            views = views_of(level)
+            views = views_of(level, framed=bool(index.entries or listed.remotes), lettered=index.pictures)
             if views.quality < LEAST_QUALITY:
                 skipped[Skip(NAME, "a flat frame has no telling fingerprint")] = None
                 continue
@@ -128,15 +128,21 @@ class FingerprintDetector:
         )
 
 
-def views_of(level: Level) -> Views:
-    """The hashes of a frame: whole, without what frames it, and its middle, each in eight turns."""
+def views_of(level: Level, *, framed: bool = True, lettered: bool = True) -> Views:
+    """The hashes of a frame, each in eight turns.
+
+    Args:
+        level: the frame.
+        framed: also without what frames it, when something does.
+        lettered: also its middle, without lettering at top and bottom; only entries listed as pictures have it.
+    """
     whole = shown(level)
-    inner = stripped(whole)
     plain = luma(whole)
-    bare = plain if inner is None else luma(inner)
     hashes, quality = dihedral(plain)
     parts, names = [hashes], [*TURNS]
-    for cut, picture in (("stripped", None if inner is None else bare), ("middle", middle(bare))):
+    inner = stripped(whole) if framed else None
+    bare = plain if inner is None else luma(inner)
+    for cut, picture in (("stripped", None if inner is None else bare), ("middle", middle(bare) if lettered else None)):
         if picture is not None:
             parts.append(dihedral(picture)[0])
             names += [cut if turn == "plain" else f"{cut}-{turn}" for turn in TURNS]
@@ -146,8 +152,9 @@ def views_of(level: Level) -> Views:
 def _note(listed: FingerprintList, matches: list[Match], views: Views) -> None:
     if listed.note is None:
         return
+    elsewhere = {remote.name for remote in listed.remotes}
     for match in matches:
-        if match.beyond <= 0 and match.id in listed.ids:
+        if match.beyond <= 0 and match.id != CANARY_ID and match.bank not in elsewhere:
             listed.note(match.id, views.hashes[0])
 
 

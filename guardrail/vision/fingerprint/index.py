@@ -63,6 +63,11 @@ class ListIndex:
             self._index = hamming.MultiIndex.build(hashes[indexed], self._reach)
 
     @property
+    def pictures(self) -> bool:
+        """Whether an entry was listed as a picture, with cuts and turns."""
+        return len(self._owners) > len(self._ids)
+
+    @property
     def entries(self) -> int:
         """Entries that can match, the test card not among them."""
         return len(self._ids) - 1 + (len(self.archive) if self.archive is not None else 0)

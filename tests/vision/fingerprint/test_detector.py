@@ -15,6 +15,9 @@ from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector, drawn_picture, picture_subject
 from guardrail.vision.decode import decode
 from guardrail.vision.fingerprint import CANARY_ID, TURNS, FingerprintDetector, canary, canary_png, listing, pdq
+from guardrail.vision.fingerprint import detector as detector_module
+from guardrail.vision.fingerprint.detector import Views
+from guardrail.vision.pyramid import Level
 from tests.vision.files import encoded
 from tests.vision.tiny import Listed, TinyModels
 
@@ -176,6 +179,22 @@ def test_a_long_list_is_indexed_and_answers_alike(monkeypatch: pytest.MonkeyPatc
     alone = replace(listed, hashes=np.concatenate([random[:2], random, far[None]]))
     found = _look(_detector(alone), PICTURE).signals[0]
     assert (found.score, found.evidence[0].ref) == (1.0, "far")
+
+
+def test_what_nobody_listed_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[bool, bool]] = []
+    kept = detector_module.views_of
+
+    def heard(level: Level, *, framed: bool = True, lettered: bool = True) -> Views:
+        asked.append((framed, lettered))
+        return kept(level, framed=framed, lettered=lettered)
+
+    monkeypatch.setattr(detector_module, "views_of", heard)
+    plain = _list(PICTURE)
+    doubled = replace(plain, hashes=plain.hashes[[0, 0]], distances=plain.distances[[0, 0]], owners=np.array([0, 0]))
+    for listed in (None, plain, doubled):
+        _look(_detector(listed), PICTURE)
+    assert asked == [(False, False), (True, False), (True, True)]
 
 
 def test_floods_are_told_of_matches_alone() -> None:
