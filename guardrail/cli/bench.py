@@ -123,13 +123,27 @@ def structure(runs: int, as_json: bool) -> None:
 @click.option("--seed", default=7, show_default=True)
 @click.option("--count", "counts", multiple=True, metavar="SET=N", help="Only these sets, so many; the whole corpus.")
 @click.option("--policy", default="default", show_default=True)
-@click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the corpus in this folder.")
+@click.option(
+    "--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the corpus and verdicts; go on from there."
+)
+@click.option("--jobs", default=2, show_default=True, help="Processes.")
+@click.option("--resample", is_flag=True, help="Instead: whether copies by `transform` still show what attacks hide.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def hidden(half: str, seed: int, counts: tuple[str, ...], policy: str, keep: Path | None, as_json: bool) -> None:
+def hidden(
+    half: str,
+    seed: int,
+    counts: tuple[str, ...],
+    policy: str,
+    keep: Path | None,
+    jobs: int,
+    resample: bool,
+    as_json: bool,
+) -> None:
     """A fresh corpus of pictures with hidden instructions, and of harmless ones: how many are held.
 
     The halves have other covers, sentences and seeds: tune on train, measure on blind. The whole corpus has 1,790
-    pictures and takes about an hour; it is made by the attack kit of a checkout.
+    pictures and takes about an hour of two cores; what was interrupted goes on with --keep. The corpus is made by the
+    attack kit of a checkout.
     """
     wanted = {}
     for item in counts:
@@ -137,7 +151,7 @@ def hidden(half: str, seed: int, counts: tuple[str, ...], policy: str, keep: Pat
         if not number.isdecimal():
             raise click.BadParameter(f"{item!r} is not SET=N")
         wanted[name] = int(number)
-    _bench_hidden.run(half, seed, wanted, policy, keep, as_json=as_json)
+    _bench_hidden.run(half, seed, wanted, policy, keep, jobs=jobs, resample=resample, as_json=as_json)
 
 
 @command.command()
