@@ -15,18 +15,19 @@ import numpy as np
 
 from guardrail.signals import RGB
 from guardrail.vision.hidden.residual import Grey
-from guardrail.vision.hidden.scaling import View, reduced, usual_sizes
+from guardrail.vision.hidden.scaling import View, keeping, reduced, usual_sizes
 
 STRONG = 18.0
 """Standard deviation of the finest detail, in levels, that photographs keep below but for small parts."""
 KERNELS = ("pil-bilinear", "pil-bicubic", "pil-lanczos", "pil-box", "pil-hamming", "cv2-area")
 RATIOS = (1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, 6.0)
+PLAIN = (2.0, 3.5, 5.5)
 MAX_SIDE = 2048
 """Larger pictures are not searched: each view reads every pixel."""
 _TILE = 64
 _SHARE, _FULL = 0.55, 0.7
 _SMALLEST, _LEAST_RATIO, _MOST_RATIO = 96, 1.3, 8.0
-_LIKELY = 12
+_LIKELY, _SURE = 12, 0.5
 
 
 def noisy(rgb: RGB) -> bool:
@@ -48,7 +49,8 @@ def noisy(rgb: RGB) -> bool:
 def calm_views(rgb: RGB, most: int = 2) -> list[View]:
     """The views of different sizes in which least of the noise is left, the calmest first; `score` is 0 to 1.
 
-    Sizes are searched with a cheap kernel first, then all kernels are tried at the likeliest.
+    Sizes are searched with a cheap kernel first, then all kernels are tried at the likeliest. Where noise vanishes
+    nowhere it still grows fainter: then means over areas of `PLAIN` pixels a side are the views, with a score of 0.
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     if max(grey.shape) > MAX_SIDE:
@@ -66,7 +68,10 @@ def calm_views(rgb: RGB, most: int = 2) -> list[View]:
     views: dict[tuple[int, int], View] = {}
     for size, kernel in sorted(found, key=lambda key: found[key]):
         views.setdefault(size, View(size, kernel, max(0.0, 1 - found[size, kernel] / usual)))
-    return list(views.values())[:most]
+    calm = [view for view in list(views.values())[:most] if view.score >= _SURE]
+    height, width = grey.shape
+    plain = [keeping(width, height, ratio) for ratio in PLAIN]
+    return calm or [View(size, "cv2-area") for size in plain if min(size) >= _SMALLEST]
 
 
 def _sizes(grey: Grey) -> Iterator[tuple[int, int]]:
