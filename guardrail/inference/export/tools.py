@@ -85,16 +85,22 @@ def quantise(path: Path, into: Path) -> None:
     """Weights of matrix products as int8 per channel, activations at run time (dynamic quantisation)."""
     load_runtime()
     tools = importlib.import_module("onnxruntime.quantization")
-    logging.getLogger().setLevel(max(logging.getLogger().level, logging.ERROR))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        tools.quantize_dynamic(
-            str(path),
-            str(into),
-            per_channel=True,
-            weight_type=tools.QuantType.QInt8,
-            op_types_to_quantize=["MatMul", "Gemm"],
-        )
+    root = logging.getLogger()
+    level = root.level
+    # it advises on the root logger to simplify the graph first, which exported towers do not need
+    root.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tools.quantize_dynamic(
+                str(path),
+                str(into),
+                per_channel=True,
+                weight_type=tools.QuantType.QInt8,
+                op_types_to_quantize=["MatMul", "Gemm"],
+            )
+    finally:
+        root.setLevel(level)
 
 
 def opened(path: Path) -> Any:
