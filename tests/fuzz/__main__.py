@@ -12,8 +12,9 @@ from pathlib import Path
 from tests.fuzz.cases import MEGABYTES, peak, run
 from tests.fuzz.seeds import seeds
 
-HANG = 30
-"""Seconds after which a batch of cases is taken to hang: its stack is printed and the process ends."""
+HANG = 300
+"""Seconds after which a batch of cases is taken to hang, long enough for a machine that is busy with other work: its
+stack is printed and the process ends."""
 BATCH = 500
 
 

@@ -99,7 +99,7 @@ def _orders(samples: Bytes, alpha: Bytes | None) -> Iterator[tuple[Bytes, bool]]
     """Bytes made of low bits of (height, width, channels), the first bit uppermost; and whether the order is usual."""
     height, width, count = samples.shape
     bits = samples & np.uint8(1)
-    single = [np.ascontiguousarray(bits[..., channel]) for channel in range(count)]
+    single = cv2.split(bits)
     yield np.packbits(bits), True
     if count == 3:
         yield np.packbits(cv2.cvtColor(bits, cv2.COLOR_BGR2RGB)), True
@@ -115,7 +115,7 @@ def _orders(samples: Bytes, alpha: Bytes | None) -> Iterator[tuple[Bytes, bool]]
     two = [upper]
     if count == 3:
         yield from ((np.packbits(channel), False) for channel in across)
-        two += [np.ascontiguousarray(upper[..., channel]) for channel in range(count)]
+        two += cv2.split(upper)
     for part in two:
         packed = _pairs_packed(part.reshape(-1))
         yield packed, False

@@ -54,8 +54,12 @@ def planes(picture: DecodedPicture) -> Iterator[Plane]:
 
 def _beneath(picture: DecodedPicture) -> Iterator[Plane]:
     """Colours beneath transparency of the first frames whose own differ from those before."""
+    hidden = [frame for frame in picture.frames if frame.beneath is not None]
+    if len(hidden) == 1 and hidden[0].beneath is not None:
+        yield Plane("beneath", hidden[0].beneath, hidden[0].index)
+        return
     seen: list[NDArray[np.int16]] = []
-    for frame in picture.frames:
+    for frame in hidden:
         if frame.beneath is None or len(seen) >= MAX_BENEATH:
             continue
         small = cv2.resize(frame.beneath, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).astype(np.int16)
@@ -127,8 +131,7 @@ def _low_bits(rgb: RGB) -> Iterator[Plane]:
     if min(rgb.shape[:2]) < _BLOCK:
         return
     seen: list[Grey] = []
-    for channel, name in enumerate(("red", "green", "blue")):
-        levels = np.ascontiguousarray(rgb[..., channel])
+    for levels, name in zip(cv2.split(rgb), ("red", "green", "blue"), strict=True):
         bits = levels & np.uint8(1)
         even = _even(bits)
         if not _WRITTEN < float(even.mean()) < 1.0 or any(np.array_equal(bits, other) for other in seen):
