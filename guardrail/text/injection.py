@@ -99,6 +99,10 @@ class InjectionDetector:
         cased = clean(text)
         return max(self._instructions.score_hidden(skeleton(cased)), self._foreign.concealed(cased), self._asked(cased))
 
+    def _in_file(self, cased: str) -> float:
+        read = self._instructions.score_found(skeleton(cased), concealed=True)
+        return max(read, self._foreign.concealed(cased), self._asked(cased))
+
     def _asked(self, cased: str) -> float:
         """What the operator's own classifiers say, the highest."""
         return max((other.score(cased) for other in self._others), default=0.0)
@@ -109,10 +113,7 @@ class InjectionDetector:
         for item in subject.picture.texts:
             read = [item.text, *(inner.text for inner in hidden_texts(item.text)[:_MAX_TEXTS])]
             texts = [text for text in read if sum(map(str.isalpha, text)) >= _MIN_LETTERS]
-            scores = [
-                max(self._instructions.score_found(skeleton(clean(text)), concealed=True), self._asked(clean(text)))
-                for text in texts
-            ]
+            scores = [self._in_file(clean(text)) for text in texts]
             score = max(scores, default=0.0)
             if score > 0.05:
                 signals.append(Signal("injection.metadata", score, NAME, (Evidence(where=item.where),)))

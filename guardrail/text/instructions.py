@@ -51,8 +51,8 @@ class Instructions:
     """Scores texts. Safe for several threads.
 
     A pattern says it plainly and scores 0.92, or 0.4 where the text asks for a picture of those words. Else, where the
-    injection head of `text-heads` does not rule it out, a network of its own decides; another reads what is found in
-    pictures or hidden in prompts. All read English; other languages are for `text.languages`.
+    injection head of `text-heads` does not rule it out, a network of its own decides and judges what prompts hide;
+    another reads what is found in pictures. All read English; other languages are for `text.foreign`.
 
     Raises:
         ModelMissingError, ModelIntegrityError: a network is missing or unusable.
