@@ -34,6 +34,8 @@ from guardrail.vision.uploads import UploadFaces, UploadMemory
 NAME = "vision.faces"
 PORTRAITS = "sample-portraits"
 MAX_EVIDENCE = 16
+SEEN_SIDE = 12.0
+"""Pixels of the reduced picture below which few faces are found; the coverage tells them in the picture's own."""
 CLEAR = 0.06
 """Distance of a quick cosine from the even point beyond which the second flip does not bring it across: of 12,811
 labelled pairs none moved by more than 0.049."""
@@ -109,6 +111,8 @@ class FacesDetector:
                 found.skip("uploads", upload.missing)
         total = sum(len(item.faces) + item.more for item in pictured)
         inspected = [f"{NAME}:frames={len({item.level.frame for item in pictured})}", f"{NAME}:faces={total}"]
+        least = max((SEEN_SIDE / item.level.scale for item in pictured), default=SEEN_SIDE)
+        inspected.append(f"{NAME}:least={least:.0f}px")
         if index.size:
             inspected.append(f"{NAME}:gallery={len(set(index.gallery.ids))}")
         return Detection(found.signals(), Coverage(tuple(inspected), tuple(found.skipped)))

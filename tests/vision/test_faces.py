@@ -55,7 +55,7 @@ ENROLLED = FaceGallery(3, ("one", "two"), np.eye(128, dtype=np.float32)[1::-1])
 def test_nobody_is_there() -> None:
     detection = _detector(_tiny(0)).detect(Subject(Stage.OUTPUT, GenerationRequest(), picture=_picture(GREY, GREY)))
     assert detection.signals == ()
-    assert detection.coverage.inspected == ("vision.faces:frames=2", "vision.faces:faces=0")
+    assert detection.coverage.inspected == ("vision.faces:frames=2", "vision.faces:faces=0", "vision.faces:least=12px")
 
 
 def test_somebody_is_there_and_young() -> None:
