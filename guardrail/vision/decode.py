@@ -107,7 +107,7 @@ def _add_embedded(texts: Texts, frames: list[Frame], limits: Limits) -> None:
             room = limits.max_frames - len(frames)
             spent = sum(frame.rgb.shape[0] * frame.rgb.shape[1] for frame in frames)
             if room <= 0 or spent >= limits.max_total_pixels or tries > MAX_EMBEDDED:
-                texts.note(f"picture.{where}", "further pictures inside the file were not looked at")
+                texts.note(f"picture.{where}:pictures", "further pictures inside the file were not looked at")
                 return
             rest = limits.model_copy(update={"max_frames": room, "max_total_pixels": limits.max_total_pixels - spent})
             try:
@@ -115,7 +115,8 @@ def _add_embedded(texts: Texts, frames: list[Frame], limits: Limits) -> None:
                 shown = list(_frames(header))
             except PictureError as error:
                 texts.note(
-                    f"picture.{where}", f"something that begins like a picture cannot be decoded ({error.reason})"
+                    f"picture.{where}:pictures",
+                    f"something that begins like a picture cannot be decoded ({error.reason})",
                 )
                 continue
             frames += [
@@ -129,9 +130,11 @@ def _add_embedded(texts: Texts, frames: list[Frame], limits: Limits) -> None:
             for item in header.texts.items:
                 texts.add(f"{where}:{item.where}", item.text)
             for note in header.texts.notes:
-                texts.note(f"picture.{where}", note.why)
+                # what follows a picture inside is the rest of the block it lies in
+                if note.what != "picture.trailing":
+                    texts.note(f"picture.{where}:{note.what.removeprefix('picture.')}", note.why)
             if any(next(pictures(inner), None) is not None for _, inner in header.texts.blocks):
-                texts.note(f"picture.{where}", "pictures inside pictures inside the file were not looked at")
+                texts.note(f"picture.{where}:pictures", "pictures inside pictures inside the file were not looked at")
 
 
 def _check(header: Header, limits: Limits) -> None:

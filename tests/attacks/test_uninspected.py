@@ -96,7 +96,7 @@ PARTS: dict[str, tuple[bytes, str]] = {
         with_chunk(PNG, b"eXIf", made.entries((0x8649, 1, made.resource(0x03E9, b"") * 30_000))),
         "picture.photoshop",
     ),
-    "1,000 pictures inside": (PNG + encoded(drawing(2, size=(4, 4)), "PNG") * 1_000, "picture.trailing"),
+    "1,000 pictures inside": (PNG + encoded(drawing(2, size=(4, 4)), "PNG") * 1_000, "picture.trailing:pictures"),
     "words behind the end": (PNG + b"some words", "picture.trailing"),
     "a profile of 2 MB": (
         encoded(drawing(), "PNG", icc_profile=made.profile("a profile") + bytes(2 << 20)),

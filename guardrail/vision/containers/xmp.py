@@ -76,7 +76,7 @@ def _values(text: str) -> Iterator[str]:
 def _picture(found: str, texts: Texts, where: str) -> str:
     """Put a picture in base64 aside; the text without it."""
     if sum(place == where for place, _ in texts.blocks) >= MAX_PICTURES:
-        texts.note(f"picture.{where}", "further pictures inside it were not looked at")
+        texts.note(f"picture.{where}:pictures", "further pictures inside it were not looked at")
         return " "
     plain = re.sub(r"&#x?[0-9A-Fa-f]{1,4};|\s+", "", found[:MAX_PICTURE_CHARS])
     try:

@@ -183,6 +183,21 @@ def test_pictures_inside_become_frames(name: str) -> None:
     assert (18, 24, 3) in {frame.rgb.shape for frame in found.frames[1:]}
 
 
+def test_a_thumbnail_before_the_end_of_its_block_leaves_nothing_unread() -> None:
+    block = (
+        made.entries((0x0201, 4, struct.pack("<I", 26))) + SMALL + b"the rest of the block, and its padding" + bytes(40)
+    )
+    found = _decode(_jpeg(segment(0xE1, b"Exif\x00\x00" + block)))
+    assert len(found.frames) == 2
+    assert found.notes == ()
+
+
+def test_a_preview_that_is_cut_off_is_told_as_a_picture_and_not_as_text() -> None:
+    block = made.entries((0x0201, 4, struct.pack("<I", 26))) + SMALL[: len(SMALL) // 2]
+    found = _decode(_jpeg(segment(0xE1, b"Exif\x00\x00" + block)))
+    assert {note.what for note in found.notes} == {"picture.exif:pictures"}
+
+
 def test_a_turned_picture_inside_is_turned() -> None:
     turned = encoded(drawing(3, size=(24, 18)), "JPEG", exif=b"Exif\x00\x00" + made.entries((0x0112, 3, b"\x06\x00")))
     found = _decode(PNG + turned)
