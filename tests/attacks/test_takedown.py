@@ -14,7 +14,7 @@ from PIL import Image
 
 from guardrail.detector import DetectorContext
 from guardrail.guard import Guard
-from guardrail.records import FingerprintStore, LocalRegistry
+from guardrail.records import Bank, FingerprintStore, LocalRegistry
 from guardrail.settings import load_settings
 from guardrail.signals import GenerationRequest, Picture
 from guardrail.testing import drawn_picture
@@ -126,3 +126,23 @@ def test_pictures_without_content_leave_and_are_told(
     (verdict,) = guard.check_outputs_sync(GenerationRequest(), [encoded(flat)])
     assert verdict.action.released
     assert "a flat frame has no telling fingerprint" in {item.why for item in verdict.coverage.skipped}
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_bank_that_does_not_answer_closes_unless_it_is_optional(tmp_path: Path, required: bool) -> None:
+    own = load_settings(data_dir=tmp_path / "data")
+    store = FingerprintStore(own)
+    store.set_bank(Bank("partner", url="http://127.0.0.1:1", timeout_s=0.2, required=required))
+    store.close()
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("schema: guardrail/v1\nname: bare\nversion: '1'\n", encoding="utf-8")
+    detector = FingerprintDetector(DetectorContext(own, TinyModels(), LocalRegistry(own)))
+    with Guard.from_policy(policy, settings=own, detectors=(detector,), models=TinyModels()) as guard:
+        (verdict,) = guard.check_outputs_sync(GenerationRequest(), [encoded(photo())])
+    assert verdict.action.released != required
+    assert (verdict.rule == "guard-error") == required
+    told = {item.what: item.why for item in verdict.coverage.skipped}
+    if required:
+        assert told["vision.fingerprint"] == "failed: detection"
+    else:
+        assert told["vision.fingerprint:partner"] == "the bank does not answer"
