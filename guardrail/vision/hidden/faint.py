@@ -31,7 +31,7 @@ _CLIP = 12.0
 _CERTAIN = 30.0
 _LEAST_JUMP = 4.0
 _LOCAL, _SPREADS, _HEIGHTS = 5, 1.5, (1.0, 0.8)
-_SMALL, _GLANCE, _GLANCED = 250_000, 2, 16
+_SMALL, _GLANCE, _GLANCED, _CELL = 250_000, 2, 12, 12
 
 
 def faint_codes(rgb: RGB) -> list[str]:
@@ -79,9 +79,22 @@ def _finders(grey: Grey, module: int) -> list[tuple[float, int, int]]:
         return _peaks(_alike(grey, module), module, _PEAKS)
     share = _GLANCE / module
     small = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-    rough = _peaks(_alike(np.asarray(small, dtype=np.uint8), _GLANCE), _GLANCE, _GLANCED)
-    close = {_closer(grey, module, round(left / share), round(top / share)) for _, left, top in rough}
+    rough = _glanced(_alike(np.asarray(small, dtype=np.uint8), _GLANCE))
+    close = {_closer(grey, module, round(left / share), round(top / share)) for left, top in rough}
     return sorted(close, reverse=True)[:_PEAKS]
+
+
+def _glanced(likeness: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Left and top of the likeliest patterns, at most one in each square of some pixels."""
+    rows, columns = (side // _CELL for side in likeness.shape)
+    cells = likeness[: rows * _CELL, : columns * _CELL].reshape(rows, _CELL, columns, _CELL)
+    best = cells.max(axis=3).max(axis=1)
+    found = []
+    for at in np.argpartition(best.ravel(), -min(_GLANCED, best.size))[-_GLANCED:]:
+        row, column = divmod(int(at), columns)
+        y, x = divmod(int(cells[row, :, column].argmax()), _CELL)
+        found.append((column * _CELL + x + _GLANCE, row * _CELL + y + _GLANCE))
+    return found
 
 
 def _closer(grey: Grey, module: int, left: int, top: int) -> tuple[float, int, int]:
@@ -97,7 +110,8 @@ def _closer(grey: Grey, module: int, left: int, top: int) -> tuple[float, int, i
 def _alike(grey: Grey, module: int) -> NDArray[np.float32]:
     """How much each place looks like a finder pattern with modules of so many pixels, -1 to 1."""
     around = min(255, 5 * module | 1)
-    flat = np.clip(grey.astype(np.float32) - cv2.blur(grey, (around, around)), -_CLIP, _CLIP)
+    apart = cv2.subtract(grey, cv2.blur(grey, (around, around)), dtype=cv2.CV_32F)
+    flat = cv2.max(cv2.min(apart, _CLIP), -_CLIP)
     pattern = cv2.resize(_finder(), None, fx=module, fy=module, interpolation=cv2.INTER_NEAREST)
     return np.asarray(cv2.matchTemplate(flat, pattern, cv2.TM_CCOEFF_NORMED), dtype=np.float32)
 

@@ -24,7 +24,7 @@ GLIMPSE, SIDE, FINE_SIDE = 352, 512, 1280
 MAX_BLOCKS = 24
 """Blocks of lines given as texts of their own, those with the most letters; the others are one text together."""
 _MOST_BANDS, _MOST_READ, _AT_ONCE = 40, 8, 2
-_MANY = 4
+_MANY, _CLEARLY = 4, 250.0
 _FINE = 16.0
 _ENDS, _LOOSE = 2.0, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
@@ -57,7 +57,7 @@ def written(reader: Reader, rgb: RGB) -> Written:
         return Written()
     found, more = reader.find(rgb, SIDE)
     rest = _uncovered(likely, found)
-    if len(rest) >= _MANY and len(found) > 1 and max(rgb.shape[:2]) > SIDE:
+    if sum(band.score > _CLEARLY for band in rest) >= _MANY and len(found) > 1 and max(rgb.shape[:2]) > SIDE:
         found, more = reader.find(rgb, FINE_SIDE)
         rest = _uncovered(likely, found)
     lines = list(reader.read_boxes(rgb, found[:MAX_LINES], turning=True).lines)
