@@ -10,7 +10,7 @@ import numpy as np
 import zxingcpp
 
 from guardrail.signals import RGB
-from guardrail.vision.hidden.faint import MAX_SIDE, faint_codes
+from guardrail.vision.hidden.faint import MAX_SIDE, faint_codes, fitting
 from guardrail.vision.hidden.residual import Grey
 
 MAX_CODES = 16
@@ -43,9 +43,7 @@ def codes(rgb: RGB) -> list[Code]:
     found = _read(zxingcpp.read_barcodes(grey, try_downscale=max(grey.shape) <= MAX_SIDE))
     if found:
         return found
-    share = min(1.0, MAX_SIDE / max(grey.shape))
-    small = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA) if share < 1 else grey
-    clear = _clear(np.asarray(small, dtype=np.uint8))
+    clear = _clear(fitting(grey))
     found = [replace(item, box=None) for item in _read(zxingcpp.read_barcodes(clear, _SQUARE, try_invert=False))]
     return found or [Code(text[:MAX_CHARS], "QRCode", None) for text in faint_codes(rgb)[:MAX_CODES]]
 

@@ -36,9 +36,7 @@ _SMALL, _GLANCE, _GLANCED, _CELL = 250_000, 2, 12, 12
 
 def faint_codes(rgb: RGB) -> list[str]:
     """Texts of faint upright QR codes."""
-    share = min(1.0, MAX_SIDE / max(rgb.shape[:2]))
-    if share < 1:
-        rgb = np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    rgb = fitting(rgb)
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     found: dict[str, None] = {}
     for tried, (left, top, count, side) in enumerate(_places(grey)):
@@ -48,6 +46,16 @@ def faint_codes(rgb: RGB) -> list[str]:
         if text:
             found[text] = None
     return list(found)
+
+
+def fitting(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture, grey or RGB, reduced to `MAX_SIDE` where it is larger."""
+    height, width = pixels.shape[:2]
+    share = MAX_SIDE / max(height, width)
+    if share >= 1:
+        return pixels
+    size = max(1, round(width * share)), max(1, round(height * share))
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _places(grey: Grey) -> Iterator[tuple[int, int, int, int]]:

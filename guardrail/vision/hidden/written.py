@@ -23,7 +23,7 @@ GLIMPSE, SIDE, FINE_SIDE = 352, 512, 1280
 """Sides in pixels that a picture is reduced to: to see whether there is text, to find lines, to find small lines."""
 MAX_BLOCKS = 24
 """Blocks of lines given as texts of their own, those with the most letters; the others are one text together."""
-_MOST_BANDS, _MOST_READ, _AT_ONCE = 40, 8, 2
+_MOST_BANDS, _MOST_READ, _AT_ONCE = 40, 16, 2
 _MANY, _CLEARLY = 4, 250.0
 _FINE = 16.0
 _ENDS, _LOOSE = 2.0, 1.25
@@ -61,13 +61,12 @@ def written(reader: Reader, rgb: RGB) -> Written:
         found, more = reader.find(rgb, FINE_SIDE)
         rest = _uncovered(likely, found)
     lines = list(reader.read_boxes(rgb, found[:MAX_LINES], turning=True).lines)
-    small, others = _read_bands(reader, rgb, rest[:_MOST_READ])
+    small, others, unread = _read_bands(reader, rgb, rest)
     parts = blocks(in_order([*lines, *small]))
     lines = [line for part in parts for line in part]
     readings = _texts(parts)
-    if others:
-        readings.append(tuple(others))
-    return Written(tuple(lines), tuple(readings), max(0, len(found) - MAX_LINES) + int(more))
+    readings += [tuple(part) for part in blocks(in_order(others)) if _letters(part) >= _LETTERS]
+    return Written(tuple(lines), tuple(readings), max(0, len(found) - MAX_LINES) + int(more) + unread)
 
 
 def _texts(parts: Sequence[Sequence[Line]]) -> list[tuple[Line, ...]]:
@@ -105,12 +104,13 @@ def _uncovered(likely: Sequence[TextBox], found: Sequence[TextBox]) -> list[Text
     return rest
 
 
-def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list[Line], list[Line]]:
-    """Lines of the bands, and how small ones read when they are cut with more room."""
+def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list[Line], list[Line], int]:
+    """Lines of the bands, how small ones read when they are cut with more room, and how many more there may be."""
     lines: list[Line] = []
     others: list[Line] = []
     even = bands.evened(rgb) if rest else rgb
-    for start in range(0, len(rest), _AT_ONCE):
+    unread = max(0, len(rest) - _MOST_READ)
+    for start in range(0, min(len(rest), _MOST_READ), _AT_ONCE):
         # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not
         part = rest[start : start + _AT_ONCE]
         wide = [replace(box, size=(box.size[0] + _ENDS * box.size[1], box.size[1])) for box in part]
@@ -119,10 +119,11 @@ def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list
         more = [*reader.read_boxes(rgb, fine).lines]
         more += reader.read_boxes(even, [box for box in part if box.size[1] >= _FINE]).lines
         if not more:
+            unread = 0
             break
         lines += more
         others += reader.read_boxes(rgb, loose).lines
-    return lines, others
+    return lines, others, unread
 
 
 def blocks(lines: Sequence[Line]) -> list[list[Line]]:
