@@ -31,12 +31,12 @@ _PLAIN = 0.92
 _QUOTED = 0.4
 _WORTH_ASKING = -3.5
 """Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
-_EVEN, _SPREAD = 26.3, 2.5
+_EVEN, _SPREAD = 27.5, 2.5
 _EVEN_SHOWN, _EVEN_CONCEALED = 11.0, 8.0
 """Even points of the second network: for text in a picture, and for text that somebody has hidden in one."""
-_EVEN_HIDDEN = 12.6
+_EVEN_HIDDEN = 13.4
 """Even point of the first network for text that is hidden in a prompt: half of what it asks of text in plain sight."""
-_FOR_LENGTH = 0.6
+_FOR_LENGTH = {MODEL: 0.4, PICTURED: 0.6}
 """Logits by which a text that is e times as long must be surer: the surest of many windows counts, also by chance."""
 _UNREAD = 0.0
 _MAX_MATCHES = 64
@@ -114,7 +114,7 @@ class Instructions:
     def _logit(self, model: str, text: str) -> float:
         """The highest logit of any window, less what a text of this length reaches by chance."""
         best = self._memory.recall(f"{model}\0{text}", lambda _: self._read(model, text))
-        return best - _FOR_LENGTH * math.log(max(1, len(text)))
+        return best - _FOR_LENGTH[model] * math.log(max(1, len(text)))
 
     def _read(self, model: str, text: str) -> float:
         windows, _ = self._pieces.windows(text, WINDOW, STRIDE)

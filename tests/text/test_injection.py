@@ -118,7 +118,7 @@ def test_the_network_decides_where_the_head_allows_it(tmp_path: Path, logit: flo
 
 
 def test_a_longer_text_must_be_surer(tmp_path: Path) -> None:
-    detector = InjectionDetector(context(TextModels(tmp_path, heads=heads_net({"lantern": INSTRUCTS}), instructs=28.0)))
+    detector = InjectionDetector(context(TextModels(tmp_path, heads=heads_net({"lantern": INSTRUCTS}), instructs=29.0)))
     assert _score(detector, "a lantern") > 0.5 > _score(detector, "a barn " * 1_000 + "lantern")
 
 
