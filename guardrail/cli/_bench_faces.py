@@ -12,6 +12,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
+from guardrail.evaluation.edits import measured
 from guardrail.evaluation.faces import (
     Pairs,
     disguised,
@@ -22,6 +23,7 @@ from guardrail.evaluation.faces import (
     templates,
     verification,
 )
+from guardrail.evaluation.sets import Row, read_set
 from guardrail.inference import ModelStore
 from guardrail.settings import Limits, load_settings
 from guardrail.signals import Picture
@@ -50,6 +52,23 @@ def run(pairs_file: Path | None, people: int, every: int, search: int, *, as_jso
         click.echo(orjson.dumps(found))
     else:
         _print(found)
+
+
+def run_edits(path: Path, most: int, *, as_json: bool) -> None:
+    """Measure edits of at most `most` pictures of each category, spread evenly over the set."""
+    by_category: dict[str, list[Row]] = {}
+    for row in read_set(path):
+        by_category.setdefault(row.category, []).append(row)
+    rows = [row for group in by_category.values() for row in group[:: max(1, len(group) // most)][:most]]
+    tallies = measured(ModelStore(load_settings()), rows)
+    found: dict[str, Any] = {
+        kind: {"raised": tally.raised.to_dict(), "without a face": tally.without_face}
+        for kind, tally in tallies.items()
+    }
+    if as_json:
+        click.echo(orjson.dumps(found))
+    else:
+        _print({"edit.exposure_delta at 0.5": found})
 
 
 def _cost(models: ModelStore, pairs: Pairs) -> dict[str, float]:

@@ -197,6 +197,20 @@ def faces(pairs: Path | None, people: int, every: int, search: int, as_json: boo
 
 
 @command.command()
+@click.option("--set", "path", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--most", default=50, show_default=True, type=click.IntRange(1), help="Pictures of each category.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def edits(path: Path, most: int, as_json: bool) -> None:
+    """Edits of a labelled set of pictures: how often `edit.exposure_delta` tells a figure that is uncovered.
+
+    Rows labelled `block` are covered with a drawn cloth and uncovered again; the others get a new background or another
+    light. A row of SET: {"id", "image" (path beside the set), "stage", "label", "category"}.
+    """
+    keep_freed_memory()
+    _bench_faces.run_edits(path, most, as_json=as_json)
+
+
+@command.command()
 @click.option("--json", "as_json", is_flag=True)
 def start(as_json: bool) -> None:
     """Cold start until canaries pass, and resident memory then, in a process of its own."""
