@@ -9,6 +9,7 @@ instead of one known size, and windows of one line of text instead of the whole 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -30,10 +31,11 @@ KERNELS = (*COARSE, "cv2-linear")
 reads, which are tried at every size."""
 LEAST = 0.72
 """Score from which a view is worth reading: photographs reach 0.5, tables and code 0.67."""
+_LEAST_FAR, _FAR = 0.87, 3.0
 _CAP = 40
 _ENERGY = (np.minimum(np.abs(np.arange(256.0) - MIDDLE), _CAP) ** 2 * (255 / _CAP**2)).round().astype(np.uint8)
 _FLOOR = 2.0
-_LINE = (64, 12)
+_LINE, _CELL = (64, 12), (8, 4)
 _GRID = (48, 48)
 _BLOCK = 12
 _SMALLEST, _LARGEST = 96, 1024
@@ -88,14 +90,22 @@ def suspects(rgb: RGB, most: int = 3) -> list[View]:
     views: list[View] = []
     for size, _ in sorted(found, key=lambda key: -found[key].whole):
         far = all(max(abs(size[0] - view.size[0]), abs(size[1] - view.size[1])) > 1 for view in views)
-        if max(found[key].most for key in found if key[0] == size) >= LEAST and far and len(views) < most:
+        clear = max(found[key].most for key in found if key[0] == size)
+        if clear >= _least(grey, size) and far and len(views) < most:
             views.append(_named(framed, size))
     return views
 
 
+def _least(grey: Grey, size: tuple[int, int]) -> float:
+    """Score a view needs: between far pixels nothing of a payload is left, and rows of print may repeat by chance."""
+    height, width = grey.shape
+    far = width * height > _FAR**2 * size[0] * size[1]
+    return _LEAST_FAR if far and not _regular(width, height, *size) else LEAST
+
+
 @dataclass(frozen=True, slots=True)
 class _Alone:
-    """What of a view's energy is gone in the pixels between: the share in the clearest window, and the whole."""
+    """What of a view's energy is gone in the pixels between: the share in the clearest window, and the whole of it."""
 
     most: float
     whole: float
@@ -125,8 +135,11 @@ def _energy(framed: Grey, key: Key, right: int = 0, down: int = 0) -> NDArray[np
     top, left = _MARGIN + down, _MARGIN + right
     view = cv2.resize(framed[top : top + height, left : left + width], (wide, high), interpolation=_FAST[kernel])
     power = cv2.LUT(cv2.GaussianBlur(view, (5, 5), 1.0), _ENERGY)
-    mean = cv2.boxFilter(power, -1, (min(_LINE[0], wide), min(_LINE[1], high)))
-    return np.asarray(cv2.resize(mean, _GRID, interpolation=cv2.INTER_AREA), dtype=np.float32)
+    # means over whole cells first: what is left of a line's window is small
+    cells = power[: high // _CELL[1] * _CELL[1], : wide // _CELL[0] * _CELL[0]]
+    small = cv2.resize(cells, (wide // _CELL[0], high // _CELL[1]), interpolation=cv2.INTER_AREA)
+    mean = cv2.blur(small, (_LINE[0] // _CELL[0], _LINE[1] // _CELL[1]))
+    return np.asarray(cv2.resize(mean, _GRID, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def _alone(framed: Grey, key: Key) -> _Alone:
@@ -142,7 +155,9 @@ def _alone(framed: Grey, key: Key) -> _Alone:
         most = float((left / (here + _FLOOR)).max())
         if most < _WORTH_CLIMBING:
             break
-    return _Alone(most, float(left.mean()) * (_LIKELIER if _regular(width, height, *key[0]) else 1.0))
+    # every second pixel of an attack's view is as full of the payload: the larger view has all of it
+    larger = math.sqrt(key[0][0] * key[0][1])
+    return _Alone(most, float(left.mean()) * larger * (_LIKELIER if _regular(width, height, *key[0]) else 1.0))
 
 
 def _completed(framed: Grey, key: Key) -> Iterator[Key]:
