@@ -79,7 +79,21 @@ def test_an_instruction_in_metadata_holds_the_upload(guard: Guard, where: str) -
     assert where in told
 
 
-@pytest.mark.parametrize("data", [PNG, JPEG, GIF, AVIF], ids=["png", "jpeg", "gif", "avif"])
+EDITED = _jpeg(
+    segment(
+        0xE1,
+        b"http://ns.adobe.com/xap/1.0/\x00"
+        b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta x:xmptk="Adobe XMP Core 6.0-c002 79.164352">'
+        b'<rdf:Description xmp:CreatorTool="Adobe Photoshop 21.1 (Macintosh)" dc:format="image/jpeg"'
+        b' stEvt:action="saved" stEvt:instanceID="xmp.iid:813ee422-9736-4cdc-9be6-4e35ed8e41cb" stEvt:changed="/"'
+        b' photoshop:LegacyIPTCDigest="65F19ADDCE3AC982621269929517D0DA" xmp:ModifyDate="2020-01-30T15:50:38Z"/>'
+        b'</x:xmpmeta><?xpacket end="w"?>',
+    ),
+    made.app11(made.store("c2pa.created", encoded(drawing(4), "JPEG"))),
+)
+
+
+@pytest.mark.parametrize("data", [PNG, JPEG, GIF, AVIF, EDITED], ids=["png", "jpeg", "gif", "avif", "edited"])
 def test_plain_files_pass(guard: Guard, data: bytes) -> None:
     request = GenerationRequest((Prompt("a barn"),), (Picture(data),), "edit")
     assert guard.check_inputs_sync(request).released

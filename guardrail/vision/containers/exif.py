@@ -74,7 +74,7 @@ class _Reader:
                 values.append(_string(tag, kind, value))
         if thumbnail:
             self._texts.blocks.append(("exif", self._block))
-        self._texts.add_values("exif", (line for value in values for line in value.splitlines()))
+        self._texts.add_values("exif", (line for value in values for line in value.splitlines()), all_short=True)
         self._texts.add("exif:other", runs(bytes(self._bare)))
         return orientation if 1 <= orientation <= 8 else 1
 

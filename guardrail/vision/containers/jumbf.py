@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from guardrail.vision.containers.embedded import pictures
 from guardrail.vision.containers.texts import Texts, as_text, runs, strings
 
 MAX_DEPTH = 16
@@ -93,7 +94,8 @@ class _Reader:
             self._skipped(f"files after the first {MAX_PICTURES} were not looked at")
             return
         self._texts.blocks.append((self._where, body))
-        self._values += runs(body).splitlines()
+        if next(pictures(body), None) is None:
+            self._values += runs(body).splitlines()
 
     def _cbor(self, body: bytes) -> Iterator[str]:
         """Text strings in order, and words in byte strings. Nesting costs nothing: contents simply follow."""

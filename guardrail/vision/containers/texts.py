@@ -33,6 +33,12 @@ _WIDE_RUN = re.compile(rb"(?:[\x20-\x7e]\x00){12,}")
 # the same as a plain search over classes of bytes, which is twenty times cheaper where there is none
 _WIDE_KINDS = bytes(1 if 0x20 <= byte < 0x7F else min(byte, 2) * 2 for byte in range(256))
 _WIDE_START = b"\x01\x00" * 12
+_WORD = re.compile(r"[(\[{\"'“‘«¿¡*#-]*[^\W\d_]+(?:['’.-][^\W\d_]+)*[\])}.,;:!?\"'”’»*-]*")
+_CAMEL = re.compile(r"[a-z][A-Z]")
+_HOLDING = re.compile(r"[_+-]|%20")
+_LEAST_HELD, _LEAST_WORDS = 5, 3
+_ADDRESS = re.compile(r"(?:[a-z]+://|urn:|[\w.:-]*uuid[:-]|xmp\.[id]id:|self#|\?xpacket|xmlns)", re.IGNORECASE)
+_JOINED = frozenset({"jpeg:COM", "gif:comment", "gif:text", "png:tEXt", "png:zTXt", "png:iTXt"})
 _SPOKEN = re.compile(rb"[A-Za-z][A-Za-z0-9 ,.:;!?'\"@/()\n_-]{23,}")
 _LEAST_DISTINCT = 8
 
@@ -101,6 +107,20 @@ def strings(document: bytes) -> list[str] | None:
     return found
 
 
+def spoken(value: str) -> str:
+    """The value when it reads like words, else nothing: identifiers, addresses, dates and names of fields say nothing,
+    and the network that judges texts was not taught them. Words held together by signs are taken apart."""
+    if not value.strip() or _ADDRESS.match(value):
+        return ""
+    tokens = value.split()
+    if len(tokens) == 1 and value.isascii():
+        tokens = _HOLDING.split(value)
+        if len(tokens) < _LEAST_HELD:
+            tokens = [value]
+    words = [token for token in tokens if _WORD.fullmatch(token) and not _CAMEL.search(token)]
+    return " ".join(tokens) if 2 * len(words) > len(tokens) else ""
+
+
 def slack(data: bytes) -> str:
     """Long runs of plain words at the end of coded pixels, where decoders stop reading; chance makes none."""
     tail = data[-MAX_SLACK_BYTES:]
@@ -139,7 +159,7 @@ class Texts:
         joined = [
             EmbeddedText(where, " ".join(parts))
             for where, parts in places.items()
-            if len(parts) > 1 and sum(map(len, parts)) < MAX_PIECE
+            if where in _JOINED and len(parts) > 1 and sum(map(len, parts)) < MAX_PIECE
         ]
         rest = [EmbeddedText("more", "\n".join(self._rest))] if self._rest else []
         return tuple(piece for item in (*self._items, *rest, *joined) for piece in _pieces(item))
@@ -184,15 +204,21 @@ class Texts:
             # a crowd of texts does not hide the last of them: they share the last place
             self._rest.append(text)
 
-    def add_values(self, where: str, values: Iterable[str]) -> None:
-        """Keep the values of one structure: long ones apart, short ones together, a line each, none twice."""
+    def add_values(self, where: str, values: Iterable[str], *, all_short: bool = False) -> None:
+        """Keep the values of one structure that are `spoken`: long ones apart, short ones together, none twice.
+
+        `all_short` keeps short ones whatever they are; else they must come to three different words.
+        """
         short: dict[str, None] = {}
         for value in dict.fromkeys(item.strip("\x00 \t\r\n") for item in values):
-            if len(value) >= LONG:
-                self.add(where, value)
-            elif value:
-                short[value] = None
-        self.add(where, "\n".join(short))
+            said = spoken(value)
+            if len(said) >= LONG:
+                self.add(where, said)
+            elif said or (all_short and 0 < len(value) < LONG):
+                short[said or value] = None
+        words = {word.lower() for value in short for word in value.split() if _WORD.fullmatch(word)}
+        if all_short or len(words) >= _LEAST_WORDS:
+            self.add(where, "\n".join(short))
 
     def add_block(self, where: str, data: bytes) -> None:
         """Search a binary block for text."""

@@ -27,13 +27,13 @@ def test_size_and_stream(data: bytes) -> None:
 
 def test_metadata_is_read_and_kept_from_the_decoder() -> None:
     data = with_segment(PLAIN, 0xFE, b"a comment")
-    data = with_segment(data, 0xE1, b"http://ns.adobe.com/xap/1.0/\x00<x:xmpmeta>about</x:xmpmeta>")
+    data = with_segment(data, 0xE1, b"http://ns.adobe.com/xap/1.0/\x00<x:xmpmeta>all about it</x:xmpmeta>")
     data = with_segment(data, 0xE1, exif())
     data = with_segment(data, 0xED, b"Photoshop 3.0\x008BIM\x04\x04 a caption of length")
     header = jpeg.scan(data, 64)
     found = {item.where: item.text for item in header.texts.items}
     assert found["jpeg:COM"] == "a comment"
-    assert found["xmp"] == "about"
+    assert found["xmp"] == "all about it"
     assert "a caption of length" in found["photoshop"]
     assert header.exif.startswith(b"Exif")
     assert b"caption" not in header.streams[0]
