@@ -69,7 +69,7 @@ build/export/.made: pyproject.toml
 	@touch $@
 
 test-export: $(VENV)/.dev weights $(if $(filter build/export,$(EXPORT)),build/export/.made)
-	$(EXPORT)/bin/python -m pytest -m export -rP --timeout 900 tests/inference/export tests/vision/concepts
+	$(EXPORT)/bin/python -m pytest -m export -rP --timeout 1800 tests/inference/export tests/vision/concepts
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -97,6 +97,16 @@ def _policy(folder: Path, extra: str = "") -> Path:
     return path
 
 
+def _run(settings: Settings, command: list[str]) -> None:
+    where = {
+        "GUARDRAIL_DATA_DIR": str(settings.data_dir),
+        "GUARDRAIL_MANIFESTS": json.dumps([str(item) for item in settings.manifests]),
+        "GUARDRAIL_CLIP": "tiny",
+    }
+    done = CliRunner().invoke(cli, command, env=where, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+
+
 def _scores(settings: Settings, policy: Path, pictures: list[Any]) -> list[dict[str, float]]:
     loaded = load_policy(policy)
     context = DetectorContext(settings, ModelStore(settings), LocalRegistry(settings))
@@ -149,15 +159,9 @@ def test_a_calibration_holds_on_other_drawings(place: Settings, drawings: Any, t
         for at in range(400):
             picture = drawings.drawing(dice, dice.choice(plain)).picture
             (tmp_path / folder / f"{at:03}.png").write_bytes(png(np.asarray(picture)))
-    where = {
-        "GUARDRAIL_DATA_DIR": str(place.data_dir),
-        "GUARDRAIL_MANIFESTS": json.dumps([str(item) for item in place.manifests]),
-        "GUARDRAIL_CLIP": "tiny",
-    }
     scale = tmp_path / "scale.yaml"
     command = ["policy", "calibrate-concepts", str(policy), str(tmp_path / "benign"), "--out", str(scale)]
-    done = CliRunner().invoke(cli, command, env=where, catch_exceptions=False)
-    assert done.exit_code == 0, done.output
+    _run(place, command)
     policy = _policy(tmp_path, "calibration: scale.yaml\n")
     later = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "later").iterdir())]
     rows = _scores(place, policy, later)
@@ -169,6 +173,38 @@ def test_a_calibration_holds_on_other_drawings(place: Settings, drawings: Any, t
         # four times the stated share is beyond chance: P < 1e-9 for 33 or more of 400 at 2 %
         assert alarms <= 32, name
         assert caught >= 36, name
+
+
+def test_example_pictures_alone_make_a_concept(place: Settings, drawings: Any, tmp_path: Path) -> None:
+    """Eight drawings of a shape and of its look-alikes instead of words; the scale comes from harmless drawings."""
+    dice, lists = random.Random(12), {}
+    for kind, shapes in (("examples", ["star"]), ("unlike_examples", ["cross", "triangle", "arrow", "tree"])):
+        lists[kind] = [f"{kind}-{at}.png" for at in range(8)]
+        for at, name in enumerate(lists[kind]):
+            picture = drawings.drawing(dice, shapes[at % len(shapes)]).picture
+            (tmp_path / name).write_bytes(png(np.asarray(picture)))
+    (tmp_path / "benign").mkdir()
+    for at in range(300):
+        picture = drawings.drawing(dice, dice.choice([shape for shape in drawings.SHAPES if shape != "star"])).picture
+        (tmp_path / "benign" / f"{at:03}.png").write_bytes(png(np.asarray(picture)))
+    policy = tmp_path / "examples.yaml"
+    text = (
+        "schema: guardrail/v1\nname: examples\nversion: '1'\n"
+        f"concepts: {{star: {{shown: {json.dumps(lists)}}}}}\n"
+        "rules: [{id: star, stage: output, when: concept.star >= 0.5, then: hold, message: star}]\n"
+    )
+    policy.write_text(text)
+    _run(
+        place,
+        ["policy", "calibrate-concepts", str(policy), str(tmp_path / "benign"), "--out", str(tmp_path / "s.yaml")],
+    )
+    policy.write_text(text + "calibration: s.yaml\n")
+    meant, others = _unseen(drawings, "star", 4_711)
+    found = [row.get("concept.star", 0.0) for row in _scores(place, policy, meant + others)]
+    value = auroc(found[: len(meant)], found[len(meant) :]) or 0.0
+    caught = sum(score >= 0.5 for score in found[: len(meant)])
+    print(f"star by eight pictures: AUROC {value:.4f}, {caught} of {len(meant)} caught")
+    assert value >= LEAST_AUROC
 
 
 def test_the_torch_backend_gives_the_same_vectors(place: Settings, drawings: Any) -> None:
