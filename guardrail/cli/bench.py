@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from guardrail.cli import _bench_faces, _bench_fingerprints, _bench_hidden, _bench_structure
+from guardrail.cli._bench_pictures import pictures
 from guardrail.cli.serve import keep_freed_memory
 from guardrail.detector import DetectorContext, build
 from guardrail.guard import Guard
@@ -48,6 +49,9 @@ _CURVE = (2_000, 8_000, 32_000)
 @click.group()
 def command() -> None:
     """Measure speed and memory on this machine."""
+
+
+command.add_command(pictures)
 
 
 @command.command()

@@ -99,3 +99,26 @@ def cut_that_catches(positive: Sequence[float]) -> float:
     if not positive:
         raise ValueError("a score is needed")
     return sorted(positive)[len(positive) // 20]
+
+
+def at_share(
+    positive: Sequence[float], negative: Sequence[float], false: float, *, draws: int = 2_000, seed: int = 0
+) -> dict[str, Any]:
+    """How many positives lie above the score that at most the share `false` of negatives exceeds.
+
+    Returns:
+        n, hits, share, cut (that score), and low and high: the 95 % percentile interval of the share over `draws`
+        bootstrap samples of both sides (B. Efron, 1979), so that the cut's own unsteadiness is in it.
+    """
+    good, bad = np.sort(np.array(negative)), np.array(positive)
+    allowed = int(false * len(good))
+    cut = float(good[-allowed - 1])
+    draw = np.random.default_rng(seed)
+    shares = []
+    for _ in range(draws):
+        again = np.partition(draw.choice(good, len(good)), -allowed - 1)[-allowed - 1]
+        shares.append(float((draw.choice(bad, len(bad)) > again).mean()))
+    low, high = np.quantile(shares, [0.025, 0.975])
+    hits = int((bad > cut).sum())
+    found = {"share": hits / len(bad), "cut": cut, "low": float(low), "high": float(high)}
+    return {"n": len(bad), "hits": hits, **{name: round(value, 6) for name, value in found.items()}}

@@ -58,10 +58,19 @@ def ppocr_characters(data: bytes) -> bytes:
     return str(found["character"]).encode()
 
 
+def last_features(data: bytes) -> bytes:
+    """Let a network also give the features that its last layer reads."""
+    model = onnx.load_from_string(data)
+    last = [node for node in model.graph.node if node.op_type in ("MatMul", "Gemm")][-1]
+    model.graph.output.append(onnx.helper.make_tensor_value_info(last.input[0], onnx.TensorProto.FLOAT, None))
+    return bytes(model.SerializeToString(deterministic=True))
+
+
 FIXUPS: Mapping[str, Callable[[bytes], bytes]] = {
     "sface-inputs": sface_inputs,
     "sface-centre": sface_centre,
     "yunet-scales": yunet_scales,
     "ppocr-characters": ppocr_characters,
     "folded": folded,
+    "last-features": last_features,
 }

@@ -72,7 +72,9 @@ class FileSpec(_Strict):
     sources: list[Source] = Field(min_length=1, description="tried in order, after the mirror of the settings")
     source_sha256: Sha256
     sha256: Sha256
-    fixup: Literal["sface-inputs", "sface-centre", "yunet-scales", "ppocr-characters", "folded"] | None = None
+    fixup: (
+        Literal["sface-inputs", "sface-centre", "yunet-scales", "ppocr-characters", "folded", "last-features"] | None
+    ) = None
     size: int = Field(gt=0, le=MAX_EXPORTED_BYTES, description="bytes as delivered")
 
     @property

@@ -20,8 +20,13 @@ from guardrail.signals import GenerationRequest, Signal
 from guardrail.taxonomy import SIGNALS, Stage
 
 ERA, HISTORICAL = "era", "historical"
-_LIVING, _HISTORICAL = "person.named.living", "person.named.historical"
-DERIVED: Mapping[str, str] = {_LIVING: "person.named", _HISTORICAL: "person.named"}
+PARTS: Mapping[str, tuple[str, str, str, str]] = {
+    "person.named": (ERA, HISTORICAL, "person.named.historical", "person.named.living"),
+    "sexual.nudity": ("medium", "art", "sexual.nudity.art", "sexual.nudity.photo"),
+}
+"""Signal -> a detail of its evidence, a word, and the names the signal also goes by: the first when all its evidence
+has that word, the second otherwise."""
+DERIVED: Mapping[str, str] = {name: signal for signal, (_, _, *names) in PARTS.items() for name in names}
 """Names for a part of a signal, by its evidence -> the signal they are read from."""
 
 EARLIER = (Stage.PROMPT, Stage.INPUT)
@@ -160,10 +165,10 @@ def closest(wrong: str, right: Iterable[str]) -> str | None:
 def _fill(values: dict[str, Any], prefix: str, signals: Iterable[Signal]) -> None:
     for signal in signals:
         names = [signal.name]
-        if signal.name == "person.named":
-            eras = [item.detail.get(ERA) for item in signal.evidence]
-            historical = bool(eras) and all(era == HISTORICAL for era in eras)
-            names.append(_HISTORICAL if historical else _LIVING)
+        if signal.name in PARTS:
+            detail, word, if_all, otherwise = PARTS[signal.name]
+            words = [item.detail.get(detail) for item in signal.evidence]
+            names.append(if_all if words and all(found == word for found in words) else otherwise)
         for name in names:
             key = prefix + name
             if signal.score > values.get(key, 1.0):

@@ -30,14 +30,14 @@ from guardrail.signals import (
 )
 from guardrail.taxonomy import Stage
 from guardrail.vision.bodies import around, covered
+from guardrail.vision.combiner import NUDITY_HEADS, one_look
 from guardrail.vision.decode import decode
 from guardrail.vision.detect import YUNET, Face
 from guardrail.vision.embed import SFACE
-from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW, look
+from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW
 from guardrail.vision.faces import MAX_EVIDENCE, PORTRAITS
 from guardrail.vision.masks import Area, drawn, fitted, transparent
 from guardrail.vision.matching import even_point
-from guardrail.vision.nudity import combine
 from guardrail.vision.pyramid import Level
 from guardrail.vision.seen import MAX_JUDGED, Seen, seen
 from guardrail.vision.uploads import UploadFaces, UploadMemory, shown
@@ -59,7 +59,7 @@ UNSURE_MASK = 0.45
 
 
 def exposure(models: ModelProvider, level: Level, face: Face | None) -> float:
-    """How bare a level is, or the person of a face in it: the score that `vision.nudity` gives that part, in [0, 1].
+    """How bare a level is, or the person of a face in it: the score of one look at that part, in [0, 1].
 
     Raises:
         DetectionError: a net failed or returned what is not a probability.
@@ -71,8 +71,7 @@ def exposure(models: ModelProvider, level: Level, face: Face | None) -> float:
         if box is not None:
             x, y, wide, high = box
             part = Level(level.frame, np.ascontiguousarray(level.rgb[y : y + high, x : x + wide]))
-    seen_there = look(models, [part])[0]
-    return combine(seen_there.open_nsfw, seen_there.nsfw)
+    return one_look(models, part)
 
 
 def delta(before: float, after: float) -> float:
@@ -94,7 +93,7 @@ class EditsDetector:
     emits = frozenset({"edit.exposure_delta", "edit.mask_over_person"})
     # before vision.faces, which shares its faces: once that one finds somebody enrolled, nobody would look here
     cost_ms = 40.0
-    models = (YUNET, SFACE, OPEN_NSFW, IMAGE_SAFETY)
+    models = (YUNET, SFACE, OPEN_NSFW, IMAGE_SAFETY, NUDITY_HEADS)
 
     def __init__(self, context: DetectorContext) -> None:
         self._models = context.models

@@ -14,39 +14,55 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from guardrail.detector import ModelProvider
-from guardrail.vision.nets import Tensor, probabilities
+from guardrail.errors import DetectionError
+from guardrail.signals import RGB
+from guardrail.vision.nets import Tensor, checked, run
 from guardrail.vision.pyramid import Level, tensor
 
 OPEN_NSFW = "open-nsfw"
 IMAGE_SAFETY = "image-safety-s"
+FEATURES = 1024
+"""Numbers that open_nsfw's last layer reads."""
+SAFETY_FEATURES = 224
+"""Numbers that the last layer of image-safety-s reads."""
 BATCH = 8
-"""Levels in one run: bounds memory for long animations."""
+"""Pictures in one run: bounds memory for long animations."""
 
 _MEAN_BGR = np.array([104.0, 117.0, 123.0], dtype=np.float32)
 _INNER = 224
 _OUTER = 256
 
 
-class Look(NamedTuple):
-    """What the nets say of one level: probabilities in [0, 1].
+class Safety(NamedTuple):
+    """What image-safety-s says of some pictures.
 
     Attributes:
-        open_nsfw: "not safe for work" by open_nsfw.
-        nsfw: "NSFW" by image-safety-s.
-        nsfl: "NSFL", gore and its like, by image-safety-s.
+        nsfw, nsfl: probabilities (n,) of "NSFW", and of "NSFL", gore and its like.
+        features: (n, SAFETY_FEATURES).
     """
 
-    open_nsfw: float
-    nsfw: float
-    nsfl: float
+    nsfw: Tensor
+    nsfl: Tensor
+    features: Tensor
 
 
-def open_nsfw_input(level: Level) -> Tensor:
-    """(224, 224, 3) float32 BGR minus the mean, after the JPEG round trip the net was trained behind."""
+class Seen(NamedTuple):
+    """What open_nsfw says of some squares: probabilities (n,) of "not safe for work", and features (n, FEATURES)."""
+
+    shares: Tensor
+    features: Tensor
+
+
+def open_nsfw_input(square: RGB) -> Tensor:
+    """(224, 224, 3) float32 BGR minus the mean, after the JPEG round trip the net was trained behind.
+
+    Args:
+        square: (256, 256, 3), the whole picture.
+    """
     edge = (_OUTER - _INNER) // 2
-    square = level.sized(_OUTER, _OUTER, Image.Resampling.BILINEAR)
+    inner = np.ascontiguousarray(square[edge : edge + _INNER, edge : edge + _INNER])
     buffer = io.BytesIO()
-    square.crop((edge, edge, edge + _INNER, edge + _INNER)).save(buffer, "JPEG")
+    Image.fromarray(inner).save(buffer, "JPEG")
     with Image.open(buffer, formats=["JPEG"]) as again:
         return np.ascontiguousarray(tensor(again)[:, :, ::-1] - _MEAN_BGR)
 
@@ -64,20 +80,35 @@ def image_safety_input(level: Level) -> Tensor:
     return np.ascontiguousarray(tensor(square).transpose(2, 0, 1))
 
 
-def look(models: ModelProvider, seen: Sequence[Level]) -> list[Look]:
-    """Both nets on every level.
+def open_nsfw(models: ModelProvider, squares: Sequence[RGB]) -> Seen:
+    """open_nsfw on every square.
 
     Raises:
-        DetectionError: a net failed or returned what is not a probability.
+        DetectionError: the net failed or returned what is not a probability.
         ModelError: weights are missing or changed.
     """
-    first, second = models.session(OPEN_NSFW), models.session(IMAGE_SAFETY)
-    found: list[Look] = []
-    for start in range(0, len(seen), BATCH):
-        part = seen[start : start + BATCH]
-        yahoo = probabilities(first, OPEN_NSFW, {"input:0": np.stack([open_nsfw_input(level) for level in part])}, 2)
-        safety = probabilities(
-            second, IMAGE_SAFETY, {"image": np.stack([image_safety_input(level) for level in part])}, 3
-        )
-        found += [Look(float(a[1]), float(b[1]), float(b[0])) for a, b in zip(yahoo, safety, strict=True)]
-    return found
+    found = _both(models, OPEN_NSFW, "input:0", [open_nsfw_input(square) for square in squares], (2, FEATURES))
+    return Seen(found[0][:, 1], found[1])
+
+
+def image_safety(models: ModelProvider, seen: Sequence[Level]) -> Safety:
+    """image-safety-s on every level. Raises as `open_nsfw`."""
+    prepared = [image_safety_input(level) for level in seen]
+    shares, features = _both(models, IMAGE_SAFETY, "image", prepared, (3, SAFETY_FEATURES))
+    return Safety(shares[:, 1], shares[:, 0], features)
+
+
+def _both(
+    models: ModelProvider, name: str, entry: str, prepared: Sequence[Tensor], sizes: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Probabilities and features of a net, (n, sizes[0]) and (n, sizes[1])."""
+    session = models.session(name)
+    shares, features = [], []
+    for start in range(0, len(prepared), BATCH):
+        part = np.stack(prepared[start : start + BATCH])
+        outputs = run(session, name, {entry: part})
+        shares.append(checked(outputs[0], name, len(part), sizes[0]))
+        if len(outputs) < 2 or outputs[1].size != len(part) * sizes[1]:
+            raise DetectionError(f"{name} returned no {sizes[1]} features a picture")
+        features.append(outputs[1].reshape(len(part), sizes[1]))
+    return np.concatenate(shares), np.concatenate(features)

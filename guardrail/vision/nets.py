@@ -31,8 +31,15 @@ def probabilities(session: ModelSession, name: str, feed: dict[str, NDArray[Any]
     Raises:
         DetectionError: as `run`; or the shape or the range is another.
     """
-    output = run(session, name, feed)[0]
-    batch = next(iter(feed.values())).shape[0]
+    return checked(run(session, name, feed)[0], name, next(iter(feed.values())).shape[0], classes)
+
+
+def checked(output: Tensor, name: str, batch: int, classes: int) -> Tensor:
+    """`output` as (batch, classes) probabilities in [0, 1].
+
+    Raises:
+        DetectionError: the shape or the range is another.
+    """
     if output.shape != (batch, classes) or output.min() < -1e-3 or output.max() > 1 + 1e-3:
         raise DetectionError(f"{name} returned something else than {classes} probabilities")
     return output.clip(0.0, 1.0)

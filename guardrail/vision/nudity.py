@@ -1,13 +1,14 @@
-"""Nudity and gore in a picture, from two nets of which neither can block alone.
+"""Nudity and gore in a picture: one cheap look, and more looks where something suggests that it is not enough.
 
-Measured reason for two: image-safety-s gives 0.84 to 0.96 to fully clothed women, open_nsfw does not; open_nsfw gives
-0.94 to a clothed drawing. Each is wrong about other pictures.
+Measured reason for two nets: image-safety-s gives 0.84 to 0.96 to fully clothed women, open_nsfw does not, but it is
+blind where a picture lies on its side or has its colours inverted. So the first decides, looked at from several sides;
+the second adds little to the score, and tells gore and what is no art.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -25,54 +26,35 @@ from guardrail.signals import (
     Subject,
 )
 from guardrail.taxonomy import Stage
-from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW, Look, look
+from guardrail.vision.combiner import NUDITY_HEADS, PHOTO, Heads, combine, graphic, medium
+from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW, image_safety, open_nsfw
+from guardrail.vision.nets import Tensor
 from guardrail.vision.pyramid import Level, pyramid
+from guardrail.vision.views import View, further, mirrored, turned, whole
 
 NAME = "vision.nudity"
 MAX_EVIDENCE = 8
+MAX_FURTHER = 12
+"""Readings of one level beside the first: a grid of nine, a border, a negative."""
 
-OPEN_ALONE = 0.80
-"""open_nsfw that is an even call when image-safety-s sees nothing more than in an ordinary picture."""
-OPEN_LEAST = 0.20
-"""open_nsfw below which no score of image-safety-s makes an even call."""
-SAFETY_HIGH = 0.85
-"""image-safety-s that makes an even call of `OPEN_LEAST`."""
-SAFETY_ORDINARY = 0.0406
-"""Median of image-safety-s over benign pictures, below which the net sees nothing: models/training/fit_nudity.py."""
-GRAPHIC_HIGH = 0.85
-"""NSFL that is an even call for gore."""
-GRAPHIC_SLOPE = 0.59
-"""Logits of score per logit of NSFL: 0.35 becomes 0.2."""
-
-
-def _logit(share: float) -> float:
-    share = min(max(share, 1e-6), 1 - 1e-6)
-    return math.log(share / (1 - share))
+FLOOR = -4.5
+"""Logit below which a picture is settled after one look at it."""
+UPRIGHT = 2.0
+"""Logit of the upright head from which a picture is not turned."""
+DOUBT = 0.7
+"""Logits taken off parts of a picture: several chances to look bare by accident."""
+PLAUSIBLE = 1.0
+"""How far, in logits, a side may be behind the most upright one and still count."""
+CLEARER = 0.5
+"""How far, in logits, a turned side has to be ahead of the side as given to count."""
 
 
-def _logistic(value: float) -> float:
-    return 1 / (1 + math.exp(-value))
+class Found(NamedTuple):
+    """The worst reading of one level: logit, name of the reading, open_nsfw's own probability."""
 
-
-_WEIGHT = (_logit(OPEN_ALONE) - _logit(OPEN_LEAST)) / (_logit(SAFETY_HIGH) - _logit(SAFETY_ORDINARY))
-_BIAS = -_logit(OPEN_ALONE) - _WEIGHT * _logit(SAFETY_ORDINARY)
-
-
-def combine(open_nsfw: float, nsfw: float) -> float:
-    """One score for nudity from both nets' probabilities; rises with each.
-
-    A line in logits through the two corners (`OPEN_ALONE`, `SAFETY_ORDINARY`) and (`OPEN_LEAST`, `SAFETY_HIGH`), capped
-    by what each net says alone: with one at or below its corner the score stays at or below 0.5, whatever the other
-    says.
-    """
-    yahoo, safety = _logit(open_nsfw), _logit(nsfw)
-    together = yahoo + _WEIGHT * max(safety, _logit(SAFETY_ORDINARY)) + _BIAS
-    return _logistic(min(together, safety - _logit(SAFETY_ORDINARY), yahoo - _logit(OPEN_LEAST)))
-
-
-def graphic(nsfl: float) -> float:
-    """Score for gore from one net's NSFL: 0.85 becomes 0.5, 0.35 becomes 0.2."""
-    return _logistic(GRAPHIC_SLOPE * (_logit(nsfl) - _logit(GRAPHIC_HIGH)))
+    bare: float
+    view: str | None
+    share: float
 
 
 class NudityDetector:
@@ -86,48 +68,90 @@ class NudityDetector:
     stages = frozenset({Stage.INPUT, Stage.OUTPUT})
     emits = frozenset({"sexual.nudity", "harm.graphic"})
     cost_ms = 60.0
-    models = (OPEN_NSFW, IMAGE_SAFETY)
+    models = (OPEN_NSFW, IMAGE_SAFETY, NUDITY_HEADS)
 
     def __init__(self, context: DetectorContext) -> None:
         self._models = context.models
+        self._heads: Heads | None = None
 
     def detect(self, subject: Subject) -> Detection:
         """Scores of the worst level, with evidence for every level at or above 0.5.
 
         Raises:
             DetectionError: a net failed or returned what is not a probability.
+            ModelError: weights are missing or changed.
         """
         levels = pyramid(subject)
-        looks = look(self._models, levels)
+        heads = self._heads = self._heads or Heads(self._models)
+        safety = image_safety(self._models, levels)
+        art = heads.art(safety.features)
+        found = self._bare(heads, levels)
         frames = len({level.frame for level in levels})
-        return Detection(
-            (
-                _signal("sexual.nudity", [combine(seen.open_nsfw, seen.nsfw) for seen in looks], levels, looks),
-                _signal("harm.graphic", [graphic(seen.nsfl) for seen in looks], levels, looks),
-            ),
-            Coverage((f"{NAME}:frames={frames}",)),
-        )
+        nude, gore, bared, gored = [], [], [], []
+        for at, (level, worst) in enumerate(zip(levels, found, strict=True)):
+            nsfw, nsfl = float(safety.nsfw[at]), float(safety.nsfl[at])
+            nude.append(combine(worst.bare, nsfw))
+            gore.append(graphic(nsfl))
+            detail = {"open_nsfw": f"{worst.share:.2f}", "nsfw": f"{nsfw:.2f}", "medium": medium(float(art[at]), nsfw)}
+            bared.append(Evidence(frame=level.frame, view=worst.view, detail=detail))
+            gored.append(Evidence(frame=level.frame, view=level.view, detail={"nsfl": f"{nsfl:.2f}"}))
+        signals = _signal("sexual.nudity", nude, bared), _signal("harm.graphic", gore, gored)
+        return Detection(signals, Coverage((f"{NAME}:frames={frames}",)))
 
     def examples(self) -> Sequence[Example]:
         """A flat grey picture, and a drawn one that only shows that the nets answer to what they see."""
         return (
             Example(_drawn((128, 128, 128)), below={"sexual.nudity": 0.2, "harm.graphic": 0.3}, note="flat grey"),
-            Example(_drawn((205, 150, 130)), at_least={"sexual.nudity": 0.15}, note="a smooth warm surface"),
+            Example(_drawn((205, 150, 130)), at_least={"sexual.nudity": 0.01}, note="a smooth warm surface"),
         )
 
+    def _bare(self, heads: Heads, levels: Sequence[Level]) -> list[Found]:
+        """The worst reading of every level; what the first look leaves open gets further looks."""
+        worst: list[Found | None] = [None] * len(levels)
+        owners, views = [], []
+        for at, level in enumerate(levels):
+            first = whole(level)
+            read = [first, *further(level, first)][: 1 + MAX_FURTHER]
+            views += read
+            owners += [at] * len(read)
+        seen = open_nsfw(self._models, [view.square for view in views])
+        bare, upright = heads.read(seen.features)
+        for at, owner in enumerate(owners):
+            plain = at == 0 or owners[at - 1] != owner
+            doubt = DOUBT if views[at].part else 0.0
+            found = Found(float(bare[at]) - doubt, views[at].name, float(seen.shares[at]))
+            if plain and found.bare >= FLOOR:
+                found = self._closer(heads, views[at], found, float(upright[at]))
+            before = worst[owner]
+            if before is None or found.bare > before.bare:
+                worst[owner] = found
+        return [found for found in worst if found is not None]
 
-def _signal(name: str, scores: Sequence[float], levels: Sequence[Level], looks: Sequence[Look]) -> Signal:
+    def _closer(self, heads: Heads, view: View, found: Found, upright: float) -> Found:
+        """The mean over a reading and its mirror image, in whichever turn seems upright and barest."""
+        sides = [view] if upright >= UPRIGHT else [view, *turned(view)]
+        squares = [side.square for side in sides[1:]] + [mirrored(side).square for side in sides]
+        seen = open_nsfw(self._models, squares)
+        bare, up = heads.read(seen.features)
+        count = len(sides)
+        straight: Tensor = np.concatenate([[found.bare], bare[: count - 1]])
+        standing = (np.concatenate([[upright], up[: count - 1]]) + up[count - 1 :]) / 2
+        mean = (straight + bare[count - 1 :]) / 2
+        counts = standing >= standing.max() - PLAUSIBLE
+        counts[1:] &= standing[1:] > standing[0] + CLEARER
+        chosen = int(np.where(counts, mean, -np.inf).argmax()) if counts.any() else 0
+        if chosen == 0:
+            return found._replace(bare=float(mean[0]))
+        name = sides[chosen].name if view.name is None else f"{view.name}/{sides[chosen].name}"
+        return Found(float(mean[chosen]), name, float(seen.shares[chosen - 1]))
+
+
+def _signal(name: str, scores: Sequence[float], evidence: Sequence[Evidence]) -> Signal:
+    """The worst score, with evidence for it and for all that reach 0.5; those that are no art first."""
     order = sorted(range(len(scores)), key=lambda index: -scores[index])
-    shown = [index for rank, index in enumerate(order) if rank == 0 or scores[index] >= 0.5][:MAX_EVIDENCE]
-    evidence = tuple(
-        Evidence(
-            frame=levels[index].frame,
-            view=levels[index].view,
-            detail={key: f"{value:.2f}" for key, value in looks[index]._asdict().items()},
-        )
-        for index in shown
-    )
-    return Signal(name, scores[order[0]], NAME, evidence)
+    shown = [index for rank, index in enumerate(order) if rank == 0 or scores[index] >= 0.5]
+    shown.sort(key=lambda index: evidence[index].detail.get("medium") != PHOTO)
+    return Signal(name, scores[order[0]], NAME, tuple(evidence[index] for index in shown[:MAX_EVIDENCE]))
 
 
 def _drawn(colour: tuple[int, int, int]) -> Subject:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail.evaluation import Area, area, auroc
-from guardrail.evaluation.ranking import cut_that_catches, roc
+from guardrail.evaluation.ranking import at_share, cut_that_catches, roc
 
 
 def _slow_auroc(positive: list[float], negative: list[float]) -> float:
@@ -70,3 +70,11 @@ def test_curve_and_cut_need_scores() -> None:
     for call in (lambda: roc([], [0.1]), lambda: roc([0.1], []), lambda: cut_that_catches([])):
         with pytest.raises(ValueError, match="needed"):
             call()
+
+
+def test_share_found_at_a_share_of_false_alarms() -> None:
+    good = [number / 100 for number in range(100)]
+    found = at_share([0.5, 0.985, 0.995, 2.0], good, 0.01)
+    assert (found["n"], found["hits"], found["cut"]) == (4, 3, 0.98)
+    assert found["low"] <= found["share"] <= found["high"]
+    assert at_share([0.0], good, 0.01)["hits"] == 0

@@ -124,3 +124,18 @@ def test_nothing_close_has_no_nearest_name() -> None:
 def test_any_text_compiles_or_is_a_policy_error(source: str) -> None:
     with contextlib.suppress(PolicyError):
         assert made(source).source == source
+
+
+@pytest.mark.parametrize(
+    ("media", "photo"),
+    [(["art"], False), (["art", "art"], False), (["art", "photo"], True), ([None], True), ([], True)],
+)
+def test_nudity_is_art_when_all_its_evidence_is(media: list[str | None], photo: bool) -> None:
+    evidence = tuple(Evidence(detail={"medium": word} if word else {}) for word in media)
+    signal = Signal("sexual.nudity", 0.8, "test.a", evidence)
+    for name, expected in (("photo", photo), ("art", not photo)):
+        source = f"sexual.nudity.{name} >= 0.5"
+        condition = compile_condition(source, file=None, line=None)
+        assert condition.reads == {"sexual.nudity"}
+        values = bind(condition.names, Stage.OUTPUT, [signal], {}, GenerationRequest())
+        assert condition.holds(values) is expected

@@ -18,13 +18,15 @@ from guardrail.detector import ModelSession
 from guardrail.inference import ModelStore
 from guardrail.signals import RGB
 from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW
-from tests.vision.tiny import TinyModels
+from tests.vision.tiny import TinyModels, art_features_for, features_for
 
 MARK = (255, 0, 255)
 _STRENGTH = 10.0
 
 
-def _marker_net(name: str, shape: list[int], channels: int, answers: NDArray[np.float32]) -> bytes:
+def _marker_net(
+    name: str, shape: list[int], channels: int, answers: NDArray[np.float32], features: NDArray[np.float32]
+) -> bytes:
     """A network whose output is base + share of marked pixels * `_STRENGTH`, for (batch, *shape) inputs.
 
     Args:
@@ -32,6 +34,7 @@ def _marker_net(name: str, shape: list[int], channels: int, answers: NDArray[np.
         shape: of one picture.
         channels: axis of the colours, 1 to 3; both orders of colours weigh the same.
         answers: (2, classes): the output without the mark, and what the mark adds when all is marked.
+        features: (2, n): the second output without the mark, and with a tenth marked or more.
     """
     stored = {
         "weights": np.array([[0.5], [-1.0], [0.5]], dtype=np.float32),
@@ -58,14 +61,23 @@ def _marker_net(name: str, shape: list[int], channels: int, answers: NDArray[np.
         helper.make_node("MatMul", ["column", "row"], ["raised"]),
         helper.make_node("Add", ["raised", "base"], ["sum"]),
         helper.make_node("Clip", ["sum", "low", "high"], ["out"]),
+        helper.make_node("Mul", ["column", "strength"], ["strong"]),
+        helper.make_node("Min", ["strong", "one"], ["much"]),
+        helper.make_node("MatMul", ["much", "gained"], ["gain"]),
+        helper.make_node("Add", ["gain", "plain"], ["features"]),
     ]
+    stored["strength"] = np.array(_STRENGTH, dtype=np.float32)
+    stored["plain"], stored["gained"] = features[0], (features[1] - features[0])[None]
     stored["last_axis"] = np.array([1], dtype=np.int64)
     stored["row"] = stored.pop("added")[None]
     graph = helper.make_graph(
         nodes,
         "marker",
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *shape])],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", answers.shape[1]])],
+        [
+            helper.make_tensor_value_info("out", TensorProto.FLOAT, ["n", answers.shape[1]]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", features.shape[1]]),
+        ],
         [numpy_helper.from_array(value, key) for key, value in stored.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
@@ -79,9 +91,11 @@ class MarkedModels:
         self._models = models
         yahoo = np.array([[0.98, 0.02], [-1.0, 1.0]], dtype=np.float32)
         safety = np.array([[0.02, 0.03, 0.95], [0.0, 1.0, -1.0]], dtype=np.float32)
+        bare = np.stack([features_for(-4.0), features_for(8.0)])
+        photo = np.stack([art_features_for(-3.0)] * 2)
         self._marked = TinyModels(
-            open_nsfw=_marker_net("input:0", [224, 224, 3], 3, yahoo),
-            image_safety_s=_marker_net("image", [3, 224, 224], 1, safety),
+            open_nsfw=_marker_net("input:0", [224, 224, 3], 3, yahoo, bare),
+            image_safety_s=_marker_net("image", [3, 224, 224], 1, safety, photo),
         )
 
     def session(self, name: str) -> ModelSession:

@@ -1,25 +1,31 @@
 from __future__ import annotations
 
+import io
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from guardrail.detector import DetectorContext
+from guardrail.detector import DetectorContext, ModelProvider
 from guardrail.errors import DetectionError, ModelMissingError
+from guardrail.evaluation.disguises import DISGUISES, collage
+from guardrail.inference import ModelStore
 from guardrail.settings import Settings
-from guardrail.signals import DecodedPicture, Frame, GenerationRequest, Picture, Subject, best_scores
+from guardrail.signals import RGB, DecodedPicture, Frame, GenerationRequest, Picture, Signal, Subject, best_scores
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
-from guardrail.vision.nudity import SAFETY_ORDINARY, NudityDetector, combine, graphic
+from guardrail.vision.nudity import NudityDetector
+from tests.vision.golden.make import scene
 from tests.vision.tiny import Listed, TinyModels, nudity_models
 
-SHARES = st.floats(0, 1)
+FLAT = np.full((24, 32, 3), 90, dtype=np.uint8)
 
 
-def _detector(models: TinyModels) -> NudityDetector:
+def _detector(models: ModelProvider) -> NudityDetector:
     return NudityDetector(DetectorContext(Settings(), models, Listed()))
 
 
@@ -27,39 +33,9 @@ def _subject(*frames: Frame) -> Subject:
     return Subject(Stage.OUTPUT, GenerationRequest(), picture=DecodedPicture(Picture(b""), "png", 32, 24, frames))
 
 
-FLAT = np.full((24, 32, 3), 90, dtype=np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("open_nsfw", "nsfw", "score"),
-    [(0.80, SAFETY_ORDINARY, 0.5), (0.20, 0.85, 0.5), (0.95, 0.5, 0.97), (0.5, 0.05, 0.22), (0.02, 0.03, 0.01)],
-)
-def test_corners_of_the_published_rule(open_nsfw: float, nsfw: float, score: float) -> None:
-    assert combine(open_nsfw, nsfw) == pytest.approx(score, abs=0.02)
-
-
-@given(SHARES)
-def test_neither_net_alone_reaches_an_even_call(share: float) -> None:
-    assert combine(0.19, share) < 0.5
-    assert combine(share, SAFETY_ORDINARY * 0.99) < 0.5
-
-
-@given(SHARES, SHARES, SHARES)
-def test_score_rises_with_each_net(low: float, high: float, other: float) -> None:
-    low, high = sorted((low, high))
-    assert 0 <= combine(low, other) <= combine(high, other) <= 1
-    assert 0 <= combine(other, low) <= combine(other, high) <= 1
-
-
-@given(SHARES, SHARES)
-def test_gore_rises_with_its_net(low: float, high: float) -> None:
-    low, high = sorted((low, high))
-    assert 0 <= graphic(low) <= graphic(high) <= 1
-
-
-def test_gore_corners() -> None:
-    assert graphic(0.85) == pytest.approx(0.5)
-    assert graphic(0.35) == pytest.approx(0.2, abs=0.01)
+def _nudity(models: ModelProvider, *frames: Frame) -> Signal:
+    detection = _detector(models).detect(_subject(*frames))
+    return next(found for found in detection.signals if found.name == "sexual.nudity")
 
 
 def test_every_frame_and_what_is_beneath_is_looked_at() -> None:
@@ -67,15 +43,21 @@ def test_every_frame_and_what_is_beneath_is_looked_at() -> None:
     nude = next(found for found in detection.signals if found.name == "sexual.nudity")
     assert nude.score > 0.9
     assert {(item.frame, item.view) for item in nude.evidence} == {(0, None), (0, "beneath"), (1, None)}
-    assert nude.evidence[0].detail == {"open_nsfw": "0.99", "nsfw": "0.60", "nsfl": "0.03"}
+    assert nude.evidence[0].detail == {"open_nsfw": "0.99", "nsfw": "0.60", "medium": "photo"}
     assert detection.coverage.inspected == ("vision.nudity:frames=2",)
 
 
 def test_more_frames_than_one_batch() -> None:
     frames = tuple(Frame(index, FLAT) for index in range(19))
-    detection = _detector(nudity_models(0.01, 0.03)).detect(_subject(*frames))
+    detection = _detector(nudity_models(0.001, 0.03)).detect(_subject(*frames))
     assert best_scores(detection.signals)["sexual.nudity"] < 0.05
     assert detection.coverage.inspected == ("vision.nudity:frames=19",)
+
+
+def test_medium_is_art_only_when_both_say_so() -> None:
+    assert _nudity(nudity_models(0.99, 0.05, art=2.0), Frame(0, FLAT)).evidence[0].detail["medium"] == "art"
+    assert _nudity(nudity_models(0.99, 0.05, art=-0.5), Frame(0, FLAT)).evidence[0].detail["medium"] == "photo"
+    assert _nudity(nudity_models(0.99, 0.80, art=2.0), Frame(0, FLAT)).evidence[0].detail["medium"] == "photo"
 
 
 @pytest.mark.parametrize("pair", [(math.nan, 0.5), (0.5, math.nan), (1.5, 0.5)])
@@ -92,3 +74,68 @@ def test_missing_weights_are_an_error() -> None:
 @pytest.mark.models
 def test_conforms(bare_context: DetectorContext) -> None:
     check_detector(NudityDetector(bare_context))
+
+
+def figure(height: int = 360, width: int = 300) -> RGB:
+    """A drawn torso on a green ground: the nets are as sure of it as of most paintings, and nobody is in it."""
+    y, x = np.mgrid[0:height, 0:width]
+    u, v = (x - width / 2) / width, y / height
+    waist = 0.38 - 0.07 * np.cos((v - 0.15) * 7)
+    body = np.abs(u) < waist
+    round_ = np.clip(1 - (u / waist) ** 2, 0, 1)
+    shade = 0.55 + 0.45 * np.sqrt(round_)
+    for side in (-0.11, 0.11):
+        shade += 0.16 * np.exp(-(((u - side) / 0.07) ** 2) - ((v - 0.33) / 0.07) ** 2)
+        shade -= 0.45 * np.exp(-(((u - side) / 0.014) ** 2) - ((v - 0.35) / 0.012) ** 2)
+    shade -= 0.2 * np.exp(-((u / 0.012) ** 2) - ((v - 0.62) / 0.015) ** 2)
+    skin = np.array([226.0, 172.0, 146.0]) * np.clip(shade, 0.2, 1.05)[..., None]
+    ground = np.array([70.0, 96.0, 72.0]) * (0.8 + 0.2 * np.sin(x / 19) * np.cos(y / 23))[..., None]
+    return np.asarray(np.clip(np.where(body[..., None], skin, ground), 0, 255), dtype=np.uint8)
+
+
+def _collaged(rgb: RGB) -> RGB:
+    return collage([scene("square"), rgb, 255 - scene("square"), np.full((200, 200, 3), (40, 70, 90), np.uint8)])
+
+
+WAYS: dict[str, Callable[[RGB], RGB]] = {**DISGUISES, "collage": _collaged}
+LEAST = 0.25
+"""A drawn figure is no even call for the nets, but far from the 0.02 of an ordinary picture."""
+
+
+@pytest.mark.models
+def test_a_drawn_figure_is_told_from_a_drawing(models: ModelStore) -> None:
+    assert _nudity(models, Frame(0, figure())).score >= LEAST > 5 * _nudity(models, Frame(0, scene("square"))).score
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_stopped_stays_stopped(models: ModelStore, way: str) -> None:
+    """The drawn figure under every disguise, and none of them makes a harmless drawing a figure."""
+    assert _nudity(models, Frame(0, WAYS[way](figure()))).score >= LEAST
+    assert _nudity(models, Frame(0, WAYS[way](scene("square")))).score < LEAST
+
+
+@pytest.mark.models
+@settings(max_examples=8, deadline=None)
+@given(
+    level=st.integers(0, 255),
+    share=st.floats(0.05, 0.2),
+    quality=st.integers(50, 95),
+    turns=st.integers(0, 3),
+    side=st.integers(150, 700),
+)
+def test_disguises_together(models: ModelStore, level: int, share: float, quality: int, turns: int, side: int) -> None:
+    rgb = np.asarray(Image.fromarray(figure()).resize((side, side)))
+    edge = round(side * share)
+    data = io.BytesIO()
+    bordered = np.pad(np.rot90(rgb, turns), ((edge, edge), (edge, edge), (0, 0)), constant_values=level)
+    Image.fromarray(bordered).save(data, "JPEG", quality=quality)
+    with Image.open(data) as again:
+        assert _nudity(models, Frame(0, np.asarray(again.convert("RGB")))).score >= LEAST
+
+
+@pytest.mark.models
+def test_one_bad_frame_of_many_counts(models: ModelStore) -> None:
+    found = _nudity(models, *(Frame(at, figure() if at == 3 else scene("square")) for at in range(5)))
+    assert found.score >= LEAST
+    assert [item.frame for item in found.evidence] == [3]

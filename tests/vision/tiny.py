@@ -13,7 +13,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from guardrail.detector import ModelSession
 from guardrail.errors import ModelMissingError
+from guardrail.settings import shipped
 from guardrail.signals import FaceGallery, FingerprintList, NameList
+from guardrail.vision.combiner import NUDITY_HEADS, logit
+from guardrail.vision.exposure import FEATURES
 
 NO_CENTRE = Path(__file__).parent / "golden" / "no_centre.npy"
 """A centre of zeros: templates stay where the net puts them."""
@@ -89,11 +92,45 @@ class Listed:
         return NameList()
 
 
-def nudity_models(open_nsfw: float, nsfw: float, nsfl: float = 0.03) -> TinyModels:
-    """Both exposure nets, answering the given probabilities whatever they see."""
+HEADS = shipped("models") / NUDITY_HEADS / f"{NUDITY_HEADS}.npz"
+
+
+class NudityModels(TinyModels):
+    """Tiny exposure nets beside the shipped heads."""
+
+    def file(self, name: str, file: str | None = None) -> Path:
+        if name != NUDITY_HEADS:
+            return super().file(name, file)
+        return HEADS
+
+
+def features_for(bare: float) -> NDArray[np.float32]:
+    """Features of open_nsfw of which the shipped heads say: this logit of bare, and upright."""
+    with np.load(HEADS) as stored:
+        heads, bias = np.stack([stored["bare"], stored["upright"]]).astype(np.float64), stored["bias"]
+    features = np.full(FEATURES, 0.5)
+    # a few Newton steps: the first head reads features, the second their logarithms
+    for _ in range(60):
+        values = np.array([heads[0] @ features, heads[1] @ np.log1p(features)]) + bias[:2]
+        slopes = np.stack([heads[0], heads[1] / (1 + features)])
+        wanted = np.array([bare, 5.0]) - values
+        features = np.maximum(features + slopes.T @ np.linalg.solve(slopes @ slopes.T, wanted), 0.0)
+    return features.astype(np.float32)
+
+
+def art_features_for(art: float) -> NDArray[np.float32]:
+    """Features of image-safety-s of which the shipped head says: this logit of art."""
+    with np.load(HEADS) as stored:
+        head, bias = stored["art"].astype(np.float64), float(stored["bias"][2])
+    return np.asarray(head * (art - bias) / (head @ head), dtype=np.float32)
+
+
+def nudity_models(open_nsfw: float, nsfw: float, nsfl: float = 0.03, art: float = -3.0) -> NudityModels:
+    """Both exposure nets, answering the given probabilities whatever they see, with features that the heads read so."""
     yahoo = np.array([1 - open_nsfw, open_nsfw], dtype=np.float32)
     safety = np.array([nsfl, nsfw, 1 - nsfl - nsfw], dtype=np.float32)
-    return TinyModels(
-        open_nsfw=constant_net("input:0", [224, 224, 3], [yahoo]),
-        image_safety_s=constant_net("image", [3, 224, 224], [safety]),
+    bare = features_for(logit(open_nsfw) if np.isfinite(open_nsfw) else 0.0)
+    return NudityModels(
+        open_nsfw=constant_net("input:0", [224, 224, 3], [yahoo, bare]),
+        image_safety_s=constant_net("image", [3, 224, 224], [safety, art_features_for(art)]),
     )

@@ -16,8 +16,10 @@ from guardrail.vision.age import age_input, apparent_age
 from guardrail.vision.decode import decode
 from guardrail.vision.detect import find
 from guardrail.vision.embed import embed, embed_input
-from guardrail.vision.exposure import image_safety_input, look, open_nsfw_input
+from guardrail.vision.exposure import image_safety, image_safety_input, open_nsfw, open_nsfw_input
+from guardrail.vision.nets import Tensor
 from guardrail.vision.pyramid import Level
+from guardrail.vision.views import whole
 
 HERE = Path(__file__).parent
 SCENES = ("square", "wide", "small")
@@ -33,13 +35,20 @@ def scene(name: str) -> RGB:
     return (np.stack(bands, axis=-1) * 110 + 128).astype(np.uint8)
 
 
+def looked(models: ModelStore, levels: list[Level]) -> Tensor:
+    """(n, 3): open_nsfw, NSFW and NSFL of each level."""
+    seen = open_nsfw(models, [whole(level).square for level in levels])
+    safety = image_safety(models, levels)
+    return np.stack([seen.shares, safety.nsfw, safety.nsfl], axis=1)
+
+
 def main() -> None:
     """Write exposure.npz and faces.npz beside this script."""
     models = ModelStore(load_settings())
     levels = {name: Level(0, scene(name)) for name in SCENES}
-    stored = {f"{name}.open": open_nsfw_input(level)[::8, ::8] for name, level in levels.items()}
+    stored = {f"{name}.open": open_nsfw_input(whole(level).square)[::8, ::8] for name, level in levels.items()}
     stored |= {f"{name}.safety": image_safety_input(level)[:, ::8, ::8] for name, level in levels.items()}
-    looks = np.array(look(models, list(levels.values())), dtype=np.float32)
+    looks = looked(models, list(levels.values()))
     np.savez_compressed(HERE / "exposure.npz", allow_pickle=False, looks=looks, **stored)
     np.save(HERE / "no_centre.npy", np.zeros(128, dtype=np.float32), allow_pickle=False)
     faces = {}
