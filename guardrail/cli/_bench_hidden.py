@@ -43,6 +43,7 @@ BARS = {
 FALSE_ALARMS, GATE = 0.005, 0.02
 _BENIGN, _NATURAL, _ATTACKS = "all benign", "natural, screenshots", "all attacks"
 _VERDICTS = "verdicts.jsonl"
+_PATIENCE = 1800.0
 Label = dict[str, Any]
 Counted = dict[str, tuple[Rate, Rate]]
 """Of each set: what was held, and where views were suspected."""
@@ -68,7 +69,9 @@ _guard: Guard | None = None
 
 def _start(policy: str) -> None:
     global _guard
-    _guard = Guard.from_policy(policy, settings=load_settings(record=False, thorough=True, preprocessing=()))
+    # on a busy machine a stage may pass its deadline and close: that would be counted as held
+    settings = load_settings(record=False, thorough=True, preprocessing=(), deadlines={"input": _PATIENCE})
+    _guard = Guard.from_policy(policy, settings=settings)
 
 
 def _judge(path: Path) -> tuple[bool, bool]:
