@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PrivateAttr, ValidationError, field_validator
 
 from guardrail.errors import ConfigurationError, ModelError
 from guardrail.settings import Settings, shipped
+from guardrail.taxonomy import SIGNALS, nearest
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 MAX_FILE_BYTES = 512 * 2**20
@@ -84,6 +85,38 @@ class FileSpec(_Strict):
         return first if isinstance(first, ExportedSource) else None
 
 
+class Classifier(_Strict):
+    """How a classifier of pictures is fed and read: what `vision.classifiers` needs to run it.
+
+    Attributes:
+        labels: class -> signal it raises, or None for classes that raise nothing; in the order of the output.
+        mean, std: of values from 0 to 1, per channel.
+        activation: what makes probabilities of the output.
+    """
+
+    input: str
+    labels: Annotated[Mapping[str, str | None], Field(min_length=1, max_length=1_000)]
+    width: int = Field(224, ge=8, le=1024)
+    height: int = Field(224, ge=8, le=1024)
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.5, 0.5, 0.5)
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic"
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+
+    @field_validator("labels")
+    @classmethod
+    def _known_signals(cls, labels: Mapping[str, str | None]) -> Mapping[str, str | None]:
+        for signal in labels.values():
+            if signal is not None and signal not in SIGNALS:
+                close = nearest(signal)
+                hint = f"; did you mean {close!r}?" if close else ""
+                raise ValueError(f"{signal!r} is no signal{hint}")
+        if not any(labels.values()):
+            raise ValueError("no class raises a signal")
+        return labels
+
+
 class Manifest(_Strict):
     """Everything about one model. `files[0]` holds the weights."""
 
@@ -96,6 +129,7 @@ class Manifest(_Strict):
     inputs: Mapping[str, str] = Field(default_factory=dict, description="input name -> shape and range")
     outputs: list[str] = Field(default_factory=list, description="labels or meaning of the outputs")
     card: str = Field(description="what it is good for, what was and was not measured")
+    classifier: Classifier | None = Field(None, description="for `vision.classifiers`: how to feed and read it")
     _home: Path | None = PrivateAttr(None)
 
     @property
