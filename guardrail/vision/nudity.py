@@ -39,7 +39,7 @@ MAX_FURTHER = 12
 
 FLOOR = -4.5
 """Logit below which a picture is settled after one look at it."""
-UPRIGHT = 2.0
+UPRIGHT = 1.85
 """Logit of the upright head from which a picture is not turned."""
 DOUBT = 0.7
 """Logits taken off parts of a picture: several chances to look bare by accident."""
