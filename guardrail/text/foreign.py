@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from weakref import WeakKeyDictionary
-
 import numpy as np
 import regex
 
 from guardrail.detector import ModelProvider
 from guardrail.errors import DetectionError, ModelIntegrityError
+from guardrail.sharing import Shared
 from guardrail.text.language import tongues
 from guardrail.text.ngrams import SIZE, ngrams
 
@@ -24,8 +22,7 @@ _EVEN, _OF_MEANING, _MOST = -0.7, 0.5, 4.0
 _KNOWN = regex.compile(r"[\p{Latin}\p{Cyrillic}\p{Arabic}\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}]")
 """Letters of the scripts that the sentence encoder was taught."""
 _SHARE = 0.5
-_LOCK = threading.Lock()
-_SHARED: WeakKeyDictionary[ModelProvider, ForeignInstructions] = WeakKeyDictionary()
+_SHARED: Shared[ModelProvider, ForeignInstructions] = Shared()
 
 
 class ForeignInstructions:
@@ -48,11 +45,7 @@ class ForeignInstructions:
     @classmethod
     def shared(cls, models: ModelProvider) -> ForeignInstructions:
         """One for all detectors that use the same models."""
-        with _LOCK:
-            known = _SHARED.get(models)
-            if known is None:
-                known = _SHARED[models] = cls(models)
-            return known
+        return _SHARED.of(models, lambda: cls(models))
 
     def logit(self, text: str, meaning: float) -> float:
         """Logit that a text instructs; 0 is the even point.

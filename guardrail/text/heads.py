@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from guardrail.detector import DetectorContext, Example, ModelProvider
 from guardrail.errors import DetectionError
+from guardrail.sharing import Shared
 from guardrail.signals import Coverage, Detection, Evidence, Signal, Skip, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.encoders import PIECES, Windows, WordPieces, batched, padded
@@ -41,7 +40,6 @@ _PERSON = 0.5
 _UNREAD = -30.0
 _SEXUAL, _INJECTION = HEADS.index("sexual"), HEADS.index("injection")
 _GARBLED, _WORDY, _FEW = 5.0, 0.85, 3
-_LOCK = threading.Lock()
 
 Span = tuple[int, int, float]
 
@@ -79,11 +77,7 @@ class LearnedHeads:
     @classmethod
     def shared(cls, models: ModelProvider) -> LearnedHeads:
         """One for all detectors that use the same provider, so that a text is read once."""
-        with _LOCK:
-            found = _SHARED.get(models)
-            if found is None:
-                found = _SHARED[models] = cls(models)
-            return found
+        return _SHARED.of(models, lambda: cls(models))
 
     def read(self, text: str) -> Reading:
         """Scores and names of a skeleton; parts in other languages are left to `text.languages`.
@@ -118,7 +112,7 @@ class LearnedHeads:
         return found, tokens
 
 
-_SHARED: WeakKeyDictionary[ModelProvider, LearnedHeads] = WeakKeyDictionary()
+_SHARED: Shared[ModelProvider, LearnedHeads] = Shared()
 
 
 class HeadsDetector:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import threading
 from functools import cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import re2
 import yaml
@@ -16,6 +14,7 @@ import yaml
 from guardrail.detector import ModelProvider
 from guardrail.errors import ConfigurationError, DetectionError
 from guardrail.settings import shipped
+from guardrail.sharing import Shared
 from guardrail.text.encoders import PIECES, WordPieces, batched, padded
 from guardrail.text.heads import HEADS, LearnedHeads
 from guardrail.text.heads import MODEL as HEADS_MODEL
@@ -43,8 +42,7 @@ _MAX_MATCHES = 64
 _QUOTE_CHARS = 80
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _INJECTION = HEADS.index("injection")
-_LOCK = threading.Lock()
-_SHARED: WeakKeyDictionary[ModelProvider, Instructions] = WeakKeyDictionary()
+_SHARED: Shared[ModelProvider, Instructions] = Shared()
 
 
 class Instructions:
@@ -68,11 +66,7 @@ class Instructions:
     @classmethod
     def shared(cls, models: ModelProvider) -> Instructions:
         """One for all detectors of a process that use the same models."""
-        with _LOCK:
-            known = _SHARED.get(models)
-            if known is None:
-                known = _SHARED[models] = cls(models)
-            return known
+        return _SHARED.of(models, lambda: cls(models))
 
     def score(self, text: str) -> tuple[float, tuple[int, int] | None]:
         """Probability that the skeleton of a prompt instructs the machine, and where a pattern says so."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 from guardrail.detector import Registry
+from guardrail.sharing import Shared
 from guardrail.signals import ListedName, NameList
 from guardrail.text.gazetteer import Gazetteer, PublicFigure
 from guardrail.text.misspelt import NearlyNames
@@ -46,11 +46,7 @@ class ListedNames:
     @classmethod
     def shared(cls, registry: Registry) -> ListedNames:
         """One for all detectors that use the same registry, so that a list is compiled once."""
-        with _LOCK:
-            found = _SHARED.get(registry)
-            if found is None:
-                found = _SHARED[registry] = cls(registry)
-            return found
+        return _SHARED.of(registry, lambda: cls(registry))
 
     def current(self) -> Listed | None:
         """The list, compiled anew when it has changed; None when nobody is listed.
@@ -67,8 +63,7 @@ class ListedNames:
         return self._held
 
 
-_SHARED: WeakKeyDictionary[Registry, ListedNames] = WeakKeyDictionary()
-_LOCK = threading.Lock()
+_SHARED: Shared[Registry, ListedNames] = Shared()
 
 
 def _compiled(names: NameList) -> Listed | None:

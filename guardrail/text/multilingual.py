@@ -7,12 +7,10 @@ a feed-forward part with skips.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +19,7 @@ from threadpoolctl import ThreadpoolController
 
 from guardrail.detector import ModelProvider
 from guardrail.errors import DetectionError, ModelIntegrityError
+from guardrail.sharing import Shared
 from guardrail.text.memory import Remembered
 
 MULTILINGUAL = "use-multilingual"
@@ -80,11 +79,7 @@ class Multilingual:
     @classmethod
     def shared(cls, models: ModelProvider) -> Multilingual:
         """One for all detectors that use the same provider: the table is large."""
-        with _LOCK:
-            found = _SHARED.get(models)
-            if found is None:
-                found = _SHARED[models] = cls(models)
-            return found
+        return _SHARED.of(models, lambda: cls(models))
 
     def sentence(self, text: str) -> tuple[Float, bool]:
         """(windows, 512) of a text, remembered, and whether it was longer than all windows together."""
@@ -173,8 +168,7 @@ class Multilingual:
         return found
 
 
-_LOCK = threading.Lock()
-_SHARED: WeakKeyDictionary[ModelProvider, Multilingual] = WeakKeyDictionary()
+_SHARED: Shared[ModelProvider, Multilingual] = Shared()
 
 
 def _normed(states: Float, parts: tuple[Float, ...], epsilon: np.float32) -> Float:

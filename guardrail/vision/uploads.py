@@ -12,13 +12,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from guardrail.detector import DetectorContext, ModelProvider
 from guardrail.errors import PictureError
 from guardrail.settings import Limits
+from guardrail.sharing import Shared
 from guardrail.signals import DecodedPicture, Picture, Role
 from guardrail.vision.decode import decode
 from guardrail.vision.detect import Face
@@ -74,11 +74,7 @@ class UploadMemory:
     @classmethod
     def shared(cls, context: DetectorContext) -> UploadMemory:
         """The one memory of all detectors that are built with the same models."""
-        with _SHARING:
-            found = _SHARED.get(context.models)
-            if found is None:
-                found = _SHARED[context.models] = cls(context.models, context.settings.limits)
-            return found
+        return _SHARED.of(context.models, lambda: cls(context.models, context.settings.limits))
 
     def faces(self, uploads: Iterable[Picture]) -> list[UploadFaces]:
         """Faces of every upload that can show a person; masks are left out.
@@ -153,5 +149,4 @@ def shown(uploads: Iterable[Picture]) -> list[Picture]:
     return [upload for upload in uploads if upload.role is not Role.MASK]
 
 
-_SHARED: WeakKeyDictionary[ModelProvider, UploadMemory] = WeakKeyDictionary()
-_SHARING = threading.Lock()
+_SHARED: Shared[ModelProvider, UploadMemory] = Shared()
