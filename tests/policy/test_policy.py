@@ -150,7 +150,7 @@ def test_what_was_not_inspected_closes_the_verdict() -> None:
     looked = Coverage(
         (
             *("text.injection:texts=0", "text.pictured:texts=0", "vision.hidden:lines=0"),
-            *("vision.nudity:frames=1", "vision.faces:frames=1", "vision.faces:faces=0"),
+            *("vision.nudity:frames=1", "vision.faces:frames=1", "vision.faces:faces=0", "vision.edits:uploads=0"),
             "vision.fingerprint",
         ),
         (Skip("age", "small"),),
