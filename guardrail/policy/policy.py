@@ -178,7 +178,6 @@ class Policy:
         idle = self._idle_for(stage, request)
         texts: Texts | None = None
         values: Any = None
-        skipped = dict.fromkeys(item.what for item in coverage.skipped) if coverage is not None else ()
         reasons: list[Reason] = []
         for rule in self._by_stage[stage]:
             condition = rule.condition
@@ -187,15 +186,7 @@ class Policy:
             try:
                 if condition is not None:
                     if idle is None or condition.reads_coverage or condition.touched(raised, earlier):
-                        values = values or bind(
-                            self._names[stage],
-                            stage,
-                            signals,
-                            prior,
-                            request,
-                            skipped=skipped,
-                            concepts=self._declared,
-                        )
+                        values = values or self._values(stage, signals, prior, request, coverage)
                         holds = condition.holds(values)
                     else:
                         holds = rule.id in idle
@@ -215,6 +206,17 @@ class Policy:
         acting = [reason.action for reason in reasons if reason.mode != "shadow"]
         action = max(acting, key=lambda item: item.severity, default=Action.ALLOW)
         return Decision(action, tuple(reasons), self.ref)
+
+    def _values(
+        self,
+        stage: Stage,
+        signals: Sequence[Signal],
+        prior: Prior,
+        request: GenerationRequest,
+        coverage: Coverage | None,
+    ) -> Any:
+        skipped = dict.fromkeys(item.what for item in coverage.skipped) if coverage is not None else ()
+        return bind(self._names[stage], stage, signals, prior, request, skipped=skipped, concepts=self._declared)
 
     def _by_words(self, stage: Stage, texts: Texts, subject: str) -> list[Reason]:
         rules = self._worded[stage]
