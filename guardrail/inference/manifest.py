@@ -74,7 +74,17 @@ class FileSpec(_Strict):
     source_sha256: Sha256
     sha256: Sha256
     fixup: (
-        Literal["sface-inputs", "sface-centre", "yunet-scales", "ppocr-characters", "folded", "last-features"] | None
+        Literal[
+            "sface-inputs",
+            "sface-centre",
+            "yunet-scales",
+            "ppocr-characters",
+            "folded",
+            "last-features",
+            "last-features-gelu",
+            "without-denormals",
+        ]
+        | None
     ) = None
     size: int = Field(gt=0, le=MAX_EXPORTED_BYTES, description="bytes as delivered")
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from guardrail.signals import RGB
@@ -157,10 +158,10 @@ def _seams(pixels: RGB) -> list[float]:
 
     An edge of something shown is soft over some rows, crooked, or shorter; a seam is none of these.
     """
-    rows = pixels[:, :: max(1, pixels.shape[1] // SIGNS)].astype(np.int16)
-    if len(rows) < SIGNS // 2:
+    if len(pixels) < SIGNS // 2:
         return []
-    steps = np.quantile(np.abs(rows[1:] - rows[:-1]).sum(axis=2), SEAM_REST, axis=1)
+    planes = pixels[:, :: max(1, pixels.shape[1] // SIGNS)].transpose(2, 0, 1).astype(np.int16, order="C")
+    steps = _quantile(np.abs(planes[:, 1:] - planes[:, :-1]).sum(axis=0, dtype=np.int16), SEAM_REST)
     around = np.stack([np.roll(steps, shift) for shift in (-4, -3, -2, 2, 3, 4)]).mean(axis=0)
     clear = steps - SEAM_RATIO * np.maximum(around, 1.0)
     places: list[float] = []
@@ -171,3 +172,14 @@ def _seams(pixels: RGB) -> list[float]:
         if min(place, 1 - place) >= LEAST_TILE and all(abs(place - other) >= LEAST_TILE for other in places):
             places.append(place)
     return sorted(places)
+
+
+def _quantile(values: NDArray[np.int16], share: float) -> NDArray[np.float64]:
+    """Of every row, as np.quantile gives it, without its detour over wider numbers."""
+    place = share * (values.shape[1] - 1)
+    low = int(place)
+    high = min(low + 1, values.shape[1] - 1)
+    ordered = np.partition(values, (low, high), axis=1)
+    below, above = ordered[:, low].astype(np.float64), ordered[:, high].astype(np.float64)
+    between: NDArray[np.float64] = below + (above - below) * (place - low)
+    return between
