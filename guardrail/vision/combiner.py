@@ -8,13 +8,14 @@ and is held close to it, so that what the net knows of photographs stays.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from guardrail.detector import ModelProvider
 from guardrail.errors import ModelIntegrityError
-from guardrail.vision.exposure import FEATURES, SAFETY_FEATURES, image_safety, open_nsfw
+from guardrail.vision.exposure import FEATURES, OPEN_NSFW, SAFETY_FEATURES, Seen, image_safety, kept, open_nsfw
 from guardrail.vision.nets import Tensor
 from guardrail.vision.pyramid import Level
 from guardrail.vision.views import whole
@@ -81,13 +82,13 @@ class Heads:
     def __init__(self, models: ModelProvider) -> None:
         try:
             with np.load(models.file(NUDITY_HEADS), allow_pickle=False) as stored:
-                kept = {name: np.asarray(stored[name], dtype=np.float32) for name in SHAPES}
+                read = {name: np.asarray(stored[name], dtype=np.float32) for name in SHAPES}
         except (OSError, ValueError, KeyError) as error:
             raise ModelIntegrityError(f"{NUDITY_HEADS} does not load ({type(error).__name__})") from error
         for name, shape in SHAPES.items():
-            if kept[name].shape != shape or not np.isfinite(kept[name]).all():
+            if read[name].shape != shape or not np.isfinite(read[name]).all():
                 raise ModelIntegrityError(f"{NUDITY_HEADS} holds other heads than expected")
-        self._kept = kept
+        self._kept = read
 
     def read(self, features: Tensor) -> Read:
         """Over (n, FEATURES) features of open_nsfw; the second head reads their logarithms."""
@@ -107,12 +108,26 @@ def medium(art: float, nsfw: float) -> str:
     return ART if art > 0 and nsfw < SAFETY_PHOTO else PHOTO
 
 
-def one_look(models: ModelProvider, level: Level) -> float:
-    """The score of a picture, in [0, 1], after one run of each net on it as it is.
+def plain(models: ModelProvider, levels: Sequence[Level]) -> Seen:
+    """open_nsfw on every level as it is, once for all detectors.
+
+    Raises:
+        DetectionError: the net failed or returned what is not a probability.
+        ModelError: weights are missing or changed.
+    """
+    return Seen(*kept(OPEN_NSFW, levels, lambda fresh: open_nsfw(models, [whole(level).square for level in fresh])))
+
+
+def one_look(models: ModelProvider, level: Level, least: float = 0.0) -> float:
+    """The larger of `least` and the score of a picture, in [0, 1], after one run of each net on it as it is.
+
+    The second net is left out where nothing it can say would lift the score above `least`.
 
     Raises:
         DetectionError: a net failed or returned what is not a probability.
         ModelError: weights are missing or changed.
     """
-    seen = open_nsfw(models, [whole(level).square])
-    return combine(float(Heads(models).read(seen.features).bare[0]), float(image_safety(models, [level]).nsfw[0]))
+    bare = float(Heads(models).read(plain(models, [level]).features).bare[0])
+    if combine(bare, 1.0) <= least:
+        return least
+    return max(least, combine(bare, float(image_safety(models, [level]).nsfw[0])))

@@ -58,8 +58,8 @@ UNSURE_MASK = 0.45
 """Highest score when a mask covers a body only if it is meant the other way round."""
 
 
-def exposure(models: ModelProvider, level: Level, face: Face | None) -> float:
-    """How bare a level is, or the person of a face in it: the score of one look at that part, in [0, 1].
+def exposure(models: ModelProvider, level: Level, face: Face | None, least: float = 0.0) -> float:
+    """How bare a level is, or the person of a face in it: the score of one look at that part, in [`least`, 1].
 
     Raises:
         DetectionError: a net failed or returned what is not a probability.
@@ -71,7 +71,7 @@ def exposure(models: ModelProvider, level: Level, face: Face | None) -> float:
         if box is not None:
             x, y, wide, high = box
             part = Level(level.frame, np.ascontiguousarray(level.rgb[y : y + high, x : x + wide]))
-    return one_look(models, part)
+    return one_look(models, part, least)
 
 
 def delta(before: float, after: float) -> float:
@@ -162,7 +162,7 @@ class EditsDetector:
             whole = exposure(self._models, item.level, None)
             for number, befores in people:
                 if befores:
-                    after = max(whole, exposure(self._models, item.level, item.faces[number]))
+                    after = exposure(self._models, item.level, item.faces[number], whole)
                     hits.append((delta(min(befores), after), item.at(number)))
         coverage = Coverage((f"{NAME}:uploads={len(sent)}", f"{NAME}:followed={len(hits)}"), tuple(skipped))
         return Detection(_signals("edit.exposure_delta", hits), coverage)

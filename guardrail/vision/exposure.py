@@ -7,7 +7,7 @@ image-safety-classifier-s (blur-padded square of 224, RGB 0 to 255, no mean).
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -92,10 +92,23 @@ def open_nsfw(models: ModelProvider, squares: Sequence[RGB]) -> Seen:
 
 
 def image_safety(models: ModelProvider, seen: Sequence[Level]) -> Safety:
-    """image-safety-s on every level. Raises as `open_nsfw`."""
-    prepared = [image_safety_input(level) for level in seen]
-    shares, features = _both(models, IMAGE_SAFETY, "image", prepared, (3, SAFETY_FEATURES))
-    return Safety(shares[:, 1], shares[:, 0], features)
+    """image-safety-s on every level that it has not looked at yet. Raises as `open_nsfw`."""
+
+    def look(levels: Sequence[Level]) -> Safety:
+        prepared = [image_safety_input(level) for level in levels]
+        shares, features = _both(models, IMAGE_SAFETY, "image", prepared, (3, SAFETY_FEATURES))
+        return Safety(shares[:, 1], shares[:, 0], features)
+
+    return Safety(*kept(IMAGE_SAFETY, seen, look))
+
+
+def kept(name: str, levels: Sequence[Level], look: Callable[[Sequence[Level]], Sequence[Tensor]]) -> list[Tensor]:
+    """Rows that a net gave for every level, asked only for those that it has not seen: detectors share them."""
+    fresh = [level for level in levels if name not in level.looks]
+    if fresh:
+        for level, *rows in zip(fresh, *look(fresh), strict=True):
+            level.looks[name] = tuple(rows)
+    return [np.stack(rows) for rows in zip(*(level.looks[name] for level in levels), strict=True)]
 
 
 def _both(

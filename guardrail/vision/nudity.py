@@ -8,6 +8,7 @@ the second adds little to the score, and tells gore and what is no art.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ from guardrail.signals import (
     Subject,
 )
 from guardrail.taxonomy import Stage
-from guardrail.vision.combiner import NUDITY_HEADS, PHOTO, Heads, combine, graphic, medium
+from guardrail.vision.combiner import NUDITY_HEADS, PHOTO, Heads, combine, graphic, medium, plain
 from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW, image_safety, open_nsfw
 from guardrail.vision.nets import Tensor
 from guardrail.vision.pyramid import Level, pyramid
@@ -107,25 +108,23 @@ class NudityDetector:
 
     def _bare(self, heads: Heads, levels: Sequence[Level]) -> list[Found]:
         """The worst reading of every level; what the first look leaves open gets further looks."""
-        worst: list[Found | None] = [None] * len(levels)
-        owners, views = [], []
-        for at, level in enumerate(levels):
-            first = whole(level)
-            read = [first, *further(level, first)][: 1 + MAX_FURTHER]
-            views += read
-            owners += [at] * len(read)
-        seen = open_nsfw(self._models, [view.square for view in views])
-        bare, upright = heads.read(seen.features)
-        for at, owner in enumerate(owners):
-            plain = at == 0 or owners[at - 1] != owner
-            doubt = DOUBT if views[at].part else 0.0
-            found = Found(float(bare[at]) - doubt, views[at].name, float(seen.shares[at]))
-            if plain and found.bare >= FLOOR:
-                found = self._closer(heads, views[at], found, float(upright[at]))
-            before = worst[owner]
-            if before is None or found.bare > before.bare:
-                worst[owner] = found
-        return [found for found in worst if found is not None]
+        views = [whole(level) for level in levels]
+        firsts = plain(self._models, levels)
+        bare, upright = heads.read(firsts.features)
+        worst = []
+        for at, view in enumerate(views):
+            found = Found(float(bare[at]), view.name, float(firsts.shares[at]))
+            worst.append(self._closer(heads, view, found, float(upright[at])) if found.bare >= FLOOR else found)
+        more = [
+            (at, view) for at, level in enumerate(levels) for view in islice(further(level, views[at]), MAX_FURTHER)
+        ]
+        if more:
+            seen = open_nsfw(self._models, [view.square for _, view in more])
+            for (at, view), logit, share in zip(more, heads.read(seen.features).bare, seen.shares, strict=True):
+                found = Found(float(logit) - (DOUBT if view.part else 0.0), view.name, float(share))
+                if found.bare > worst[at].bare:
+                    worst[at] = found
+        return worst
 
     def _closer(self, heads: Heads, view: View, found: Found, upright: float) -> Found:
         """The mean over a reading and its mirror image, in whichever turn seems upright and barest."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,12 +25,14 @@ class Level:
         frame: 0-based frame.
         view: None for the frame as seen, "beneath" for colours under transparency.
         rgb: the full picture, (height, width, 3).
+        looks: by net, what it said of the level as a whole.
     """
 
     def __init__(self, frame: int, rgb: RGB, view: str | None = None) -> None:
         self.frame = frame
         self.view = view
         self.rgb = rgb
+        self.looks: dict[str, tuple[Any, ...]] = {}
         self._sized: dict[tuple[int, int, Image.Resampling], Image.Image] = {}
 
     @cached_property

@@ -1,23 +1,28 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from guardrail.detector import DetectorContext
+from guardrail.detector import DetectorContext, ModelSession
 from guardrail.inference import ModelStore
 from guardrail.settings import Limits, Settings
 from guardrail.signals import RGB, DecodedPicture, GenerationRequest, Picture, Role, Subject, best_scores
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
 from guardrail.vision.bodies import around, covered, parts
+from guardrail.vision.combiner import one_look
 from guardrail.vision.decode import decode
 from guardrail.vision.detect import Face
 from guardrail.vision.edits import EditsDetector, delta, masked
+from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW
 from guardrail.vision.masks import drawn, fitted, transparent
+from guardrail.vision.nudity import NudityDetector
+from guardrail.vision.pyramid import Level
 from tests.vision.marker import MarkedModels, marked, png
 from tests.vision.test_detect import portrait
 from tests.vision.tiny import Listed
@@ -152,6 +157,45 @@ def test_uploads_are_looked_at_once_for_all_outputs(
     for _ in range(3):
         _output(detector, [upload], clothed)
     assert len(seen) == 2  # once for the faces, once for the exposure
+
+
+class _Counted(MarkedModels):
+    """Counts what the exposure nets look at."""
+
+    def __init__(self, models: ModelStore) -> None:
+        super().__init__(models)
+        self.looks: Counter[str] = Counter()
+
+    def session(self, name: str) -> ModelSession:
+        self.looks[name] += 1
+        return super().session(name)
+
+
+@pytest.mark.models
+def test_what_edits_saw_of_an_output_is_not_looked_at_again(models: ModelStore, clothed: RGB) -> None:
+    counted = _Counted(models)
+    context = DetectorContext(Settings(), counted, Listed())
+    edits, nudity = EditsDetector(context), NudityDetector(context)
+    request = GenerationRequest(uploads=(Picture(png(clothed)),), operation="edit")
+    output = decode(Picture(png(marked(clothed, CHEST))), Limits())
+    alone = best_scores(nudity.detect(Subject(Stage.OUTPUT, request, picture=output)).signals)
+    before = counted.looks.copy()
+    subject = Subject(Stage.OUTPUT, request, picture=output)
+    assert best_scores(edits.detect(subject).signals)["edit.exposure_delta"] > 0.9
+    counted.looks.clear()
+    assert best_scores(nudity.detect(subject).signals) == pytest.approx(alone, abs=1e-6)
+    assert counted.looks[IMAGE_SAFETY] == 0
+    assert counted.looks[OPEN_NSFW] == before[OPEN_NSFW] - 1
+
+
+def test_the_second_net_is_left_out_where_it_changes_nothing(models: ModelStore, clothed: RGB) -> None:
+    counted = _Counted(models)
+    bare = one_look(counted, Level(0, marked(clothed, (0.0, 0.0, 1.0, 1.0))))
+    counted.looks.clear()
+    assert one_look(counted, Level(0, clothed), bare) == bare
+    assert counted.looks == {OPEN_NSFW: 1}
+    assert one_look(counted, Level(0, clothed), 0.0) < bare
+    assert counted.looks[IMAGE_SAFETY] == 1
 
 
 def _mask(shape: tuple[int, ...], box: tuple[float, float, float, float], *, inverted: bool = False) -> Image.Image:
