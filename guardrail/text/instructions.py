@@ -37,6 +37,8 @@ _EVEN_HIDDEN = 13.4
 """Even point of the first network for text that is hidden in a prompt: half of what it asks of text in plain sight."""
 _FOR_LENGTH = {MODEL: 0.4, PICTURED: 0.6}
 """Logits by which a text that is e times as long must be surer: the surest of many windows counts, also by chance."""
+_FOR_CHOICE = 0.9
+"""The same where a text is one of e times as many, of which the surest counts."""
 _UNREAD = 0.0
 _MAX_MATCHES = 64
 _QUOTE_CHARS = 80
@@ -77,15 +79,17 @@ class Instructions:
             return _UNREAD, None
         return _probability(self._logit(MODEL, text) - _EVEN), None
 
-    def score_found(self, text: str, *, concealed: bool) -> float:
+    def score_found(self, text: str, *, concealed: bool, of: int = 1) -> float:
         """The same for a text that was found in a picture, where less is enough.
 
         Args:
             text: a skeleton.
             concealed: whether nobody was meant to see it.
+            of: texts of one picture that it is the surest of.
         """
         said = self._said(text)
-        read = _probability(self._logit(PICTURED, text) - (_EVEN_CONCEALED if concealed else _EVEN_SHOWN))
+        even = (_EVEN_CONCEALED if concealed else _EVEN_SHOWN) + _FOR_CHOICE * math.log(max(1, of))
+        read = _probability(self._logit(PICTURED, text) - even)
         return max(read, said[0]) if said is not None else read
 
     def score_hidden(self, text: str) -> float:

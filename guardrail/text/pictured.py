@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from guardrail.signals import (
 )
 from guardrail.taxonomy import Stage
 from guardrail.text.instructions import MODELS, Instructions
+from guardrail.text.listing import spoken
 from guardrail.text.misread import misread
 from guardrail.text.reading import readable
 from guardrail.text.views import PromptViews
@@ -70,20 +72,26 @@ class PicturedDetector:
         )
 
     def _score(self, item: FoundText) -> float:
-        """The best of the whole and of a few lines each: what stands beside an instruction must not speak for it."""
-        lines = item.text[:_MAX_CHARS].splitlines()
-        parts = [lines]
+        """The best of the whole and of a few lines each: what stands beside an instruction must not speak for it.
+
+        A listing is judged by what is said in it: the network knows no code. A few lines of many must be surer.
+        """
+        # what was found twice is read once
+        lines = spoken([line for line, _ in groupby(item.text[:_MAX_CHARS].splitlines())])
+        best = self._score_text(lines, item.concealed)
         if len(lines) > _TOGETHER:
             starts = range(0, len(lines) - _TOGETHER + 1, max(1, len(lines) // _MAX_PARTS))
-            parts += [lines[start : start + _TOGETHER] for start in starts]
-        return max(self._score_text(" ".join(" ".join(part).split()), item.concealed) for part in parts)
+            parts = [lines[start : start + _TOGETHER] for start in starts]
+            best = max(best, *(self._score_text(part, item.concealed, of=len(parts)) for part in parts))
+        return best
 
-    def _score_text(self, text: str, concealed: bool) -> float:
+    def _score_text(self, lines: Sequence[str], concealed: bool, of: int = 1) -> float:
+        text = " ".join(" ".join(lines).split())
         if sum(map(str.isalpha, text)) < _MIN_LETTERS:
             return 0.0
         views = readable(PromptViews(text).all, _CLEARER)[:_MAX_VIEWS]
         texts = dict.fromkeys([*(view.text for view in views), misread(views[0].text)])
-        return max(self._instructions.score_found(text, concealed=concealed) for text in texts)
+        return max(self._instructions.score_found(text, concealed=concealed, of=of) for text in texts)
 
 
 def _example(text: str, *, at_least: float | None = None, below: float | None = None) -> Example:

@@ -97,11 +97,12 @@ class HiddenDetector:
             return Detection(coverage=Coverage((f"{NAME}:pictures=0",)))
         found = _Found()
         where = picture.source.where
-        self._shown(picture.frames[0].rgb, where, found)
+        shown = self._shown(picture.frames[0].rgb, where, found)
         for frame in self._others(picture, found):
             self._read_plain(frame.rgb, Evidence(where=where, frame=frame.index, view="frame"), found)
         for plane in planes.planes(picture):
-            self._read_hidden(plane.rgb, Evidence(where=where, view=plane.name, frame=plane.frame or None), found)
+            evidence = Evidence(where=where, view=plane.name, frame=plane.frame or None)
+            self._read_hidden(plane.rgb, shown, evidence, found)
         if len(picture.frames) > 1 and not bits.lossy(picture):
             found.skipped.append(Skip(f"{NAME}:planes", "palettes, low bytes and low bits of frames after the first"))
         if picture.width * picture.height > bits.MAX_PIXELS:
@@ -125,8 +126,8 @@ class HiddenDetector:
             Example(_subject(Frame(0, rgb)), {}, {CONCEALED: 0.1, SCALING: 0.1, CODE: 0.1}, "an empty wall"),
         )
 
-    def _shown(self, rgb: RGB, where: str, found: _Found) -> None:
-        """The first frame: its lines, codes, and views."""
+    def _shown(self, rgb: RGB, where: str, found: _Found) -> tuple[Line, ...]:
+        """The first frame: its lines, which are returned, codes, and views."""
         read = written(self._reader, rgb)
         self._note(read.skipped, found)
         shown = read.lines
@@ -136,6 +137,7 @@ class HiddenDetector:
         for code in codes(rgb):
             found.add(CODE, code.text, Evidence(where=where, view=code.kind, box=code.box), score=_CODED)
         self._views(rgb, shown, where, found)
+        return shown
 
     def _views(self, rgb: RGB, shown: Sequence[Line], where: str, found: _Found) -> None:
         """What the views of suspicious sizes show, and those of the operator's own models."""
@@ -167,11 +169,13 @@ class HiddenDetector:
         self._note(read.skipped, found)
         found.add(VISIBLE, read.text, evidence)
 
-    def _read_hidden(self, rgb: RGB, evidence: Evidence, found: _Found) -> None:
+    def _read_hidden(self, rgb: RGB, shown: Sequence[Line], evidence: Evidence, found: _Found) -> None:
+        """What a plane says and the picture does not: crumbs of shown letters stand in low bits too."""
         read = self._reader.read(rgb, SIDE)
         self._note(read.skipped, found)
-        if sum(map(str.isalpha, read.text)) >= NEW_LETTERS:
-            found.add(CONCEALED, read.text, evidence, score=_HIDDEN, concealed=True)
+        clear = [line for line in read.lines if line.score >= _CLEAR]
+        if sum(map(str.isalpha, _text(_new(clear, shown)))) >= NEW_LETTERS:
+            found.add(CONCEALED, _text(clear), evidence, score=_HIDDEN, concealed=True)
         for code in codes(rgb):
             found.add(CODE, code.text, evidence, score=_CODED, concealed=True)
 

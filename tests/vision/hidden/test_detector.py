@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
 from guardrail.detector import DetectorContext
 from guardrail.guard import Guard
 from guardrail.settings import Preprocessing, Settings
-from guardrail.signals import Coverage, GenerationRequest, Picture, Role, Subject
+from guardrail.signals import RGB, Coverage, DecodedPicture, Frame, GenerationRequest, Picture, Role, Subject
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
 from guardrail.verdict import Action, Verdict
 from guardrail.vision.decode import decode
 from guardrail.vision.hidden.detector import HiddenDetector
+from guardrail.vision.hidden.planes import planes
 from tests.attacks.hidden import covers, families, scaling
 from tests.attacks.hidden.plans import Plan
 
@@ -146,6 +148,29 @@ def test_harmless_uploads_pass(guard: Guard, kind: str) -> None:
     rng = np.random.default_rng(3)
     verdict = _judged(guard, _png(covers.benign(kind, rng, "train")))
     assert not [reason for reason in verdict.reasons if reason.action >= Action.HOLD]
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("code", 3), ("code", 8), ("screenshot", 6)])
+def test_listings_and_windows_pass(guard: Guard, kind: str, seed: int) -> None:
+    picture = covers.draw(kind, (640, 512), np.random.default_rng(seed), "train")
+    verdict = _judged(guard, _png(picture))
+    assert max((item.score for item in verdict.signals if item.name.startswith("injection.")), default=0.0) < 0.5
+
+
+@pytest.mark.parametrize(("beneath", "concealed"), [("turn left at the old mill", False), ("the quiet harbour", True)])
+def test_only_what_the_picture_does_not_show_is_concealed(
+    bare_context: DetectorContext, beneath: str, concealed: bool
+) -> None:
+    frame = Frame(0, _written("turn left at the old mill", 211, 40), _written(beneath, 90, 230))
+    picture = DecodedPicture(Picture(b""), "png", 640, 120, (frame,))
+    assert [plane.name for plane in planes(picture)]
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    assert any(item.signal == "injection.concealed" for item in found.texts) is concealed
+
+
+def _written(text: str, paper: int, ink: int) -> RGB:
+    rgb = np.full((120, 640, 3), paper, np.uint8)
+    return np.asarray(cv2.putText(rgb, text, (20, 70), cv2.FONT_HERSHEY_SIMPLEX, 1.3, (ink,) * 3, 3), dtype=np.uint8)
 
 
 def _png(picture: object) -> bytes:
