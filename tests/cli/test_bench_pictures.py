@@ -34,10 +34,11 @@ def _set(folder: Path, labels: dict[str, str]) -> Path:
 @pytest.mark.models
 def test_figures_of_a_set(tmp_path: Path) -> None:
     path = _set(tmp_path, {"square": "allow", "wide": "allow", "small": "allow", "figure": "block"})
+    # the drawn stand-in scores 0.24 or more under every disguise, the drawn scenes 0.05 at most
     policy = tmp_path / "low.yaml"
     policy.write_text(
         "schema: guardrail/v1\nname: low\nversion: '1'\nrules:\n"
-        "  - {id: low, stage: output, when: sexual.nudity >= 0.25, then: block, message: m}\n",
+        "  - {id: low, stage: output, when: sexual.nudity >= 0.15, then: block, message: m}\n",
         encoding="utf-8",
     )
     given = ["pictures", "--set", str(path), "--policy", str(policy), "--released-by", "default", "--json"]
