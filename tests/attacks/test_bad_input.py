@@ -13,6 +13,7 @@ import pytest
 from guardrail.detector import Example
 from guardrail.errors import ModelIntegrityError, ModelMissingError, PolicyError, PromptError
 from guardrail.guard import Guard
+from guardrail.inference import load_catalogue
 from guardrail.settings import Settings, load_settings
 from guardrail.signals import Coverage, Detection, GenerationRequest, Picture, Prompt, Signal, Subject
 from guardrail.taxonomy import Stage
@@ -119,7 +120,7 @@ def test_missing_weights_are_an_error_at_start(tmp_path: Path) -> None:
 def test_swapped_weights_are_an_error_at_start(tmp_path: Path) -> None:
     copied = tmp_path / "models"
     shutil.copytree(load_settings().models_dir, copied)
-    victim = copied / "open-nsfw" / "open-nsfw.onnx"
+    victim = copied / "open-nsfw" / load_catalogue()["open-nsfw"].file().name
     victim.write_bytes(victim.read_bytes()[:-1] + b"\0")
     with pytest.raises(ModelIntegrityError, match="open-nsfw"):
         Guard.from_policy(settings=load_settings(data_dir=tmp_path, models_dir=copied))
