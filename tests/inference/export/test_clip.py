@@ -182,7 +182,7 @@ def byte_pairs() -> tuple[ClipTokens, Any, Any]:
 @example("ßºâľ")
 def test_byte_pairs_are_those_of_open_clip(byte_pairs: tuple[ClipTokens, Any, Any], text: str) -> None:
     ours, simple, clean_fn = byte_pairs
-    # the library mends mojibake and HTML entities first; both get what it mended, once: that may look like mojibake again
+    # the library mends mojibake and HTML entities first; both get what it mended once, which may look broken again
     text = clean_fn(text)
     assert (ours.ids([text]) == simple([text]).numpy()).all()
 
