@@ -330,6 +330,8 @@ class DecodedPicture:
         indexed: where the first frame has a palette: the entry of each pixel as (height, width), and colours as (n, 3).
         texts: text found in the container.
         notes: what decoding could not look at.
+        low: of samples of 16 bits in the first frame, what the lower bytes show where it is not the upper ones again:
+            colours as (height, width[, 3]) by the name "low-byte", alpha as (height, width) by "low-byte-alpha".
     """
 
     source: Picture
@@ -341,6 +343,7 @@ class DecodedPicture:
     indexed: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
     texts: tuple[EmbeddedText, ...] = ()
     notes: tuple[Skip, ...] = ()
+    low: tuple[tuple[str, NDArray[np.uint8]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -22,8 +22,8 @@ from guardrail.vision.hidden.planes import planes
 def measured(portrait: Image.Image, runs: int) -> dict[str, dict[str, float]]:
     """Median CPU milliseconds by format: the container, hidden planes, low bits, and all three.
 
-    The decoding of pixels is given beside them and is not part of the sum. Of pictures with 16 bits a sample the lower
-    bytes are decoded once more, which is given as such.
+    The decoding of pixels, which of 16-bit samples gives the lower bytes too, is given beside them and is not part of
+    the sum.
     """
     return {name: _row(data, runs) for name, data in files(portrait).items()}
 

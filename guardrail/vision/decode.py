@@ -10,8 +10,11 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from guardrail.errors import ConfigurationError, PictureError
@@ -23,7 +26,7 @@ from guardrail.vision.containers.embedded import archived, pictures
 from guardrail.vision.containers.header import Header, refuse
 from guardrail.vision.containers.sniff import sniff
 from guardrail.vision.containers.texts import Texts
-from guardrail.vision.pixels import Seen, orient, see
+from guardrail.vision.pixels import Seen, deep_samples, lower_bytes, orient, see, see_deep
 
 SCANNERS: Mapping[str, Callable[[bytes, int], Header]] = MappingProxyType(
     {"png": png.scan, "jpeg": jpeg.scan, "gif": gif.scan, "webp": webp.scan, "avif": avif.scan}
@@ -78,11 +81,13 @@ def decode(picture: Picture, limits: Limits) -> DecodedPicture:
     renderer = Renderer(header.icc, header.gamma)
     frames: list[Frame] = []
     alpha = indexed = None
+    low: tuple[tuple[str, NDArray[np.uint8]], ...] = ()
     for seen in _frames(header):
         if not frames and seen.alpha is not None:
             alpha = orient(seen.alpha, orientation)
         if not frames and seen.indexed is not None:
             indexed = orient(seen.indexed[0], orientation), seen.indexed[1]
+        low = low or tuple((name, orient(pixels, orientation)) for name, pixels in seen.low)
         beneath = None if seen.beneath is None else orient(seen.beneath, orientation)
         frames.append(Frame(len(frames), orient(seen.rgb, orientation), beneath))
         shown = renderer.render(seen.rgb)
@@ -94,7 +99,7 @@ def decode(picture: Picture, limits: Limits) -> DecodedPicture:
     height, width = frames[0].rgb.shape[:2]
     texts = header.texts
     return DecodedPicture(
-        picture, header.format, width, height, tuple(frames), alpha, indexed, texts.items, texts.notes
+        picture, header.format, width, height, tuple(frames), alpha, indexed, texts.items, texts.notes, low
     )
 
 
@@ -155,6 +160,12 @@ def _frames(header: Header) -> Iterator[Seen]:
     """Every frame of every stored image; whatever Pillow raises becomes a typed error."""
     for size, stream in zip(header.sizes, header.streams, strict=True):
         count = header.frames if len(header.streams) == 1 else 1
+        samples = deep_samples(stream, size) if header.deep else None
+        if header.deep and samples is None:
+            header.texts.note("picture.low-bytes", "the lower bytes of the samples cannot be decoded")
+        if samples is not None and count == 1 and not (header.keyed and samples.ndim == 2):
+            yield see_deep(samples)
+            continue
         try:
             with Image.open(io.BytesIO(stream), formats=[header.format.upper()]) as opened:
                 found = int(getattr(opened, "n_frames", 1))
@@ -165,7 +176,8 @@ def _frames(header: Header) -> Iterator[Seen]:
                     opened.load()
                     if opened.width * opened.height > size[0] * size[1]:
                         raise refuse("corrupt", "a frame is larger than the header announces")
-                    yield see(opened)
+                    seen = see(opened)
+                    yield replace(seen, low=lower_bytes(samples)) if samples is not None and not index else seen
         except PictureError:
             raise
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,6 +16,7 @@ HIDDEN_SPREAD = 8.0
 """Standard deviation, in levels, from which colours or alpha under transparency count as a picture of their own."""
 BAND = 256
 """Rows worked on at once."""
+_DEEP = ((), (3,), (4,))
 
 _TURNS = {
     1: (0, False),
@@ -30,13 +32,14 @@ _TURNS = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """One frame's pixels: as seen over white, its alpha if any, the colours beneath when they differ, and where it has
-    a palette, the entry of each pixel with the colours."""
+    """One frame's pixels: as seen over white, its alpha if any, the colours beneath when they differ, where it has a
+    palette, the entry of each pixel with the colours, and of 16-bit samples what the lower bytes show, by name."""
 
     rgb: RGB
     alpha: NDArray[np.uint8] | None = None
     beneath: RGB | None = None
     indexed: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+    low: tuple[tuple[str, NDArray[np.uint8]], ...] = ()
 
 
 def see(picture: Image.Image) -> Seen:
@@ -50,6 +53,56 @@ def see(picture: Image.Image) -> Seen:
         colours = np.asarray(picture.getpalette("RGB") or (), dtype=np.uint8).reshape(-1, 3)
         return replace(_flat(picture), indexed=(np.array(picture), colours))
     return _flat(picture)
+
+
+def deep_samples(stream: bytes, size: tuple[int, int]) -> NDArray[np.uint16] | None:
+    """All samples of a 16-bit PNG as (height, width[, 3 or 4]), blue first, or None when the decoder refuses it.
+
+    Pillow keeps only the upper bytes of most such pictures. OpenCV takes no file that Pillow refuses and sees the same
+    upper bytes; of transparent levels (tRNS) OpenCV alone knows those of colours, Pillow alone those of grey.
+    """
+    try:
+        found = cv2.imdecode(np.frombuffer(stream, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if found is None or found.dtype != np.uint16 or found.shape[:2] != size[::-1] or found.shape[2:] not in _DEEP:
+        return None
+    return np.ascontiguousarray(found, dtype=np.uint16)
+
+
+def see_deep(samples: NDArray[np.uint16]) -> Seen:
+    """What `see` shows of samples as `deep_samples` gives them, and what their lower bytes show."""
+    high, low = (_byte(samples, upper) for upper in (True, False))
+    colours, alpha = _parts(high)
+    if colours.ndim == 2:
+        colours = np.asarray(cv2.cvtColor(colours, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+    seen = Seen(colours) if alpha is None else _laid(colours, alpha)
+    return replace(seen, low=lower_bytes(samples, (high, low)))
+
+
+def lower_bytes(
+    samples: NDArray[np.uint16], split: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
+) -> tuple[tuple[str, NDArray[np.uint8]], ...]:
+    """Names and pixels of lower bytes that are neither empty nor the upper ones again; `split` is both, if known."""
+    high, low = split or (_byte(samples, True), _byte(samples, False))
+    found = []
+    for name, upper, lower in zip(("low-byte", "low-byte-alpha"), _parts(high), _parts(low), strict=True):
+        if upper is not None and lower is not None and lower.any() and not np.array_equal(upper, lower):
+            found.append((name, lower))
+    return tuple(found)
+
+
+def _byte(samples: NDArray[np.uint16], upper: bool) -> NDArray[np.uint8]:
+    pairs = samples.astype("<u2", copy=False).view(np.uint8).reshape(len(samples), -1, 2)
+    return np.asarray(cv2.extractChannel(pairs, int(upper)), dtype=np.uint8).reshape(samples.shape)
+
+
+def _parts(samples: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Colours, red first, or grey; and alpha if any."""
+    if samples.ndim == 2:
+        return samples, None
+    colours = np.asarray(cv2.cvtColor(np.ascontiguousarray(samples[..., :3]), cv2.COLOR_BGR2RGB), dtype=np.uint8)
+    return colours, np.ascontiguousarray(samples[..., 3]) if samples.shape[2] == 4 else None
 
 
 def _flat(picture: Image.Image) -> Seen:
@@ -79,8 +132,10 @@ def _deep_grey(picture: Image.Image) -> Seen:
 
 
 def _composite(rgba: NDArray[np.uint8]) -> Seen:
-    alpha = rgba[..., 3]
-    colours = np.ascontiguousarray(rgba[..., :3])
+    return _laid(np.ascontiguousarray(rgba[..., :3]), rgba[..., 3])
+
+
+def _laid(colours: RGB, alpha: NDArray[np.uint8]) -> Seen:
     if alpha.min() == 255:
         return Seen(colours)
     rgb = _over(colours, alpha, 255)

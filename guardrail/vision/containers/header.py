@@ -44,6 +44,8 @@ class Header:
         exif_more: further EXIF blocks, which viewers ignore.
         icc: the ICC profile, or empty.
         gamma: the exponent a PNG states for its samples (gAMA), or None.
+        deep: whether a PNG has samples of 16 bits.
+        keyed: whether a PNG names colours that are transparent (tRNS).
         texts: text found in the container, and what of it could not be read.
     """
 
@@ -55,6 +57,8 @@ class Header:
     exif_more: list[bytes] = field(default_factory=list)
     icc: bytes = b""
     gamma: float | None = None
+    deep: bool = False
+    keyed: bool = False
     texts: Texts = field(default_factory=Texts)
 
     def add_exif(self, block: bytes) -> None:

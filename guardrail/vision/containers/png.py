@@ -14,6 +14,7 @@ from guardrail.vision.containers.xmp import read_xmp
 
 MAX_CHUNKS = 20_000
 MAX_KEYWORD = 79
+_DEEP = 16
 _PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"acTL", b"fcTL", b"fdAT"})
 _RAW, _XMP = b"Raw profile type ", b"XML:com.adobe.xmp"
 _WORDED = re.compile(r"[^\W\d_]{3}")
@@ -79,11 +80,13 @@ def scan(data: bytes, max_frames: int) -> Header:
             raise refuse("truncated", "the PNG ends inside a chunk")
         if chunks == 1:
             header.sizes.append(_size(kind, view[at + 8 : end - 4]))
+            header.deep = view[at + 16] == _DEEP
         body = view[at + 8 : end - 4]
         if kind in _PIXEL_CHUNKS:
             if zlib.crc32(view[at + 4 : end - 4]) != int.from_bytes(view[end - 4 : end], "big"):
                 raise refuse("corrupt", "a chunk of the PNG does not match its checksum")
             animation.see(kind, body)
+            header.keyed |= kind == b"tRNS"
             kept.append(view[at:end])
             if kind in _CODED:
                 pixels.append(body)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -32,11 +32,22 @@ _MAX_RUNS, _DISTINCT, _MOST_ALIKE = 8, 8, 0.45
 _BEFORE, _AFTER = 64, 4_096
 _TOP, _LAST = np.uint64(0x8080808080808080), np.uint64(0x0101010101010101)
 _TWO, _GATHER = np.uint32(0x03030303), np.uint32(1 << 30 | 1 << 20 | 1 << 10 | 1)
+
+
+def _spread_over(count: int, place: int) -> NDArray[np.int32]:
+    """(1, 256) words that hold the bits of each byte at every so many bits, in the order of `count` bytes."""
+    wide = [sum((value >> bit & 1) << count * bit + count - 1 - place for bit in range(8)) for value in range(256)]
+    rows = [value.to_bytes(count, "big").ljust(4, b"\0") for value in wide]
+    return np.frombuffer(b"".join(rows), np.int32).reshape(1, 256)
+
+
 _REVERSED = np.array([int(f"{value:08b}"[::-1], 2) for value in range(256)], np.uint8)
 _PAIRS_TURNED = np.array(
     [(value & 0x55) << 1 | value >> 1 & 0x55 for value in range(256)],  # which bit of a pair comes first
     np.uint8,
 )
+_SPREAD = {count: [_spread_over(count, place) for place in range(count)] for count in (3, 4)}
+"""For weaving so many rows of bits, by row: what each byte becomes."""
 _MAX_PAIRS_ROWS = 96
 _LEAST_PIXELS = 64
 _LEAST_PAIRS = 4_096
@@ -98,28 +109,39 @@ def _pairs(levels: Bytes) -> float:
 def _orders(samples: Bytes, alpha: Bytes | None) -> Iterator[tuple[Bytes, bool]]:
     """Bytes made of low bits of (height, width, channels), the first bit uppermost; and whether the order is usual."""
     height, width, count = samples.shape
-    bits = samples & np.uint8(1)
-    single = cv2.split(bits)
-    yield np.packbits(bits), True
+    single = [channel & np.uint8(1) for channel in cv2.split(samples)]
+    alone = [np.packbits(channel) for channel in single]
+    yield woven(alone, samples.size), True
     if count == 3:
-        yield np.packbits(cv2.cvtColor(bits, cv2.COLOR_BGR2RGB)), True
-        for channel in single:
-            yield np.packbits(channel), True
+        yield woven(alone[::-1], samples.size), True
+        yield from ((channel, True) for channel in alone)
     if alpha is not None:
-        low = alpha & np.uint8(1)
-        yield np.packbits(low), True
-        yield np.packbits(cv2.merge([*single, low])), True
-    across = [cv2.transpose(channel[:, : max(1, MAX_UNUSUAL // height)]) for channel in single]
-    yield np.packbits(cv2.merge(across)), False
+        low = np.packbits(alpha & np.uint8(1))
+        yield low, True
+        yield woven([*alone, low], samples.size + alpha.size), True
+    across = [np.packbits(cv2.transpose(channel[:, : max(1, MAX_UNUSUAL // height)])) for channel in single]
+    yield woven(across, count * height * min(width, max(1, MAX_UNUSUAL // height))), False
     upper = samples[: max(1, MAX_UNUSUAL // width)]
     two = [upper]
     if count == 3:
-        yield from ((np.packbits(channel), False) for channel in across)
+        yield from ((channel, False) for channel in across)
         two += cv2.split(upper)
     for part in two:
         packed = _pairs_packed(part.reshape(-1))
         yield packed, False
         yield cv2.LUT(packed.reshape(1, -1), _PAIRS_TURNED).reshape(-1), False
+
+
+def woven(packed: Sequence[Bytes], bits: int) -> Bytes:
+    """Bits of each in turn, the first bit uppermost, so many in all: tables spread the bits of a byte over a word."""
+    if len(packed) == 1:
+        return packed[0]
+    words = cv2.LUT(packed[0].reshape(1, -1), _SPREAD[len(packed)][0])
+    for item, table in zip(packed[1:], _SPREAD[len(packed)][1:], strict=True):
+        words |= cv2.LUT(item.reshape(1, -1), table)
+    spread = words.view(np.uint8).reshape(1, -1, 4)
+    woven = cv2.cvtColor(spread, cv2.COLOR_BGRA2BGR) if len(packed) == 3 else spread
+    return np.asarray(woven, dtype=np.uint8).reshape(-1)[: -(-bits // 8)]
 
 
 def _pairs_packed(samples: Bytes) -> Bytes:

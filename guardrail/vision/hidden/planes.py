@@ -10,11 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrail.signals import RGB, DecodedPicture
-from guardrail.vision.containers import png
-from guardrail.vision.containers.header import Header
 from guardrail.vision.hidden.bits import lossy
 from guardrail.vision.hidden.residual import Grey
-from guardrail.vision.pixels import orient
 
 MAX_BENEATH = 4
 TWINS = 2
@@ -43,11 +40,13 @@ def planes(picture: DecodedPicture) -> Iterator[Plane]:
     yield from _beneath(picture)
     if picture.alpha is not None and float(cv2.meanStdDev(picture.alpha)[1][0, 0]) > _LEAST_SPREAD:
         yield _grey("alpha", picture.alpha)
-    data = picture.source.data
     if picture.indexed is not None:
         yield from _twins(*picture.indexed)
-    elif picture.format == "png" and data[24:25] == b"\x10":
-        yield from _low_bytes(png.scan(data, len(picture.frames) + 1))
+    for name, pixels in picture.low:
+        if pixels.ndim == 3:
+            yield Plane(name, pixels)
+        elif float(cv2.meanStdDev(pixels)[1][0, 0]) > _LEAST_SPREAD:
+            yield _grey(name, pixels)
     if picture.indexed is None and not lossy(picture):
         yield from _low_bits(first.rgb)
 
@@ -105,25 +104,6 @@ def _mutual(used: NDArray[np.intp], apart: NDArray[np.int16]) -> NDArray[np.uint
         if other < position and nearest[other] == position and apart[position, other] <= TWINS:
             second[used[position]] = 255
     return second
-
-
-def _low_bytes(header: Header) -> Iterator[Plane]:
-    """Of samples of 16 bits the lower eight, unless they repeat the upper ones."""
-    deep = cv2.imdecode(np.frombuffer(header.streams[0], np.uint8), cv2.IMREAD_UNCHANGED)
-    if deep is None or deep.dtype != np.uint16:
-        return
-    colours = deep if deep.ndim == 2 else deep[..., :3]
-    low, high = (colours & 255).astype(np.uint8), (colours >> 8).astype(np.uint8)
-    turned = header.orientation()
-    if (low != high).any() and low.any():
-        if low.ndim == 2:
-            yield _grey("low-byte", orient(low, turned))
-        else:
-            yield Plane("low-byte", orient(low[..., ::-1], turned))
-    if deep.ndim == 3 and deep.shape[2] == 4:
-        low = (deep[..., 3] & 255).astype(np.uint8)
-        if float(cv2.meanStdDev(low)[1][0, 0]) > _LEAST_SPREAD:
-            yield _grey("low-byte-alpha", orient(low, turned))
 
 
 def _low_bits(rgb: RGB) -> Iterator[Plane]:
