@@ -8,26 +8,28 @@ a picture is reduced; where it vanishes at one size and kernel and not at the ne
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from guardrail.signals import RGB
 from guardrail.vision.hidden.residual import Grey
-from guardrail.vision.hidden.scaling import View, keeping, reduced, usual_sizes
+from guardrail.vision.hidden.scaling import PIL, View, keeping, reduced
 
 STRONG = 18.0
 """Standard deviation of the finest detail, in levels, that photographs keep below but for small parts."""
-KERNELS = ("pil-bilinear", "pil-bicubic", "pil-lanczos", "pil-box", "pil-hamming", "cv2-area")
-RATIOS = (1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, 6.0)
 PLAIN = (2.0, 3.5, 5.5)
-MAX_SIDE = 2048
+MAX_SIDE = 2560
 """Larger pictures are not searched: each view reads every pixel."""
 _TILE = 64
 _SHARE, _FULL = 0.55, 0.7
-_SMALLEST, _LEAST_RATIO, _MOST_RATIO = 96, 1.3, 8.0
-_LIKELY, _SURE = 12, 0.5
+_SMALLEST, _LEAST_RATIO, _MOST_RATIO = 96, 1.25, 12.5
+_ACROSS = ("pil-box", "pil-bilinear")
+_SEARCHED = ("pil-bilinear", "pil-bicubic", "pil-lanczos", "pil-box", "pil-hamming")
+_SURE = 0.2
+_ROWS, _FLAT, _CELLS, _MIDDLE = 48, 12, 24, 320
+_SIDES, _CALMER = 4, 0.6
 
 
 def noisy(rgb: RGB) -> bool:
@@ -49,41 +51,92 @@ def noisy(rgb: RGB) -> bool:
 def calm_views(rgb: RGB, most: int = 2) -> list[View]:
     """The views of different sizes in which least of the noise is left, the calmest first; `score` is 0 to 1.
 
-    Sizes are searched with a cheap kernel first, then all kernels are tried at the likeliest. Where noise vanishes
-    nowhere it still grows fainter: then means over areas of `PLAIN` pixels a side are the views, with a score of 0.
+    Where noise vanishes nowhere it still grows fainter: then means over areas of `PLAIN` pixels a side are the views,
+    with a score of 0.
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    if max(grey.shape) > MAX_SIDE:
+    if max(grey.shape) > MAX_SIDE or min(grey.shape) < _SMALLEST * _LEAST_RATIO:
         return []
-    found = {(size, "cv2-area"): _left(grey, size, "cv2-area") for size in _sizes(grey)}
-    found |= {(size, "pil-bilinear"): _left(grey, size, "pil-bilinear") for size, _ in list(found)}
-    if not found:
-        return []
-    usual = float(np.median(list(found.values()))) + 1e-6
-    likely = sorted(found, key=lambda key: found[key])[:_LIKELY]
-    for size in dict.fromkeys(size for size, _ in likely):
-        for kernel in KERNELS:
-            if (size, kernel) not in found:
-                found[size, kernel] = _left(grey, size, kernel)
+    picture = Image.fromarray(grey)
+    found = {(size, kernel): _kept(picture, size, kernel) for size in _sizes(picture) for kernel in _SEARCHED}
     views: dict[tuple[int, int], View] = {}
     for size, kernel in sorted(found, key=lambda key: found[key]):
-        views.setdefault(size, View(size, kernel, max(0.0, 1 - found[size, kernel] / usual)))
-    calm = [view for view in list(views.values())[:most] if view.score >= _SURE]
+        if size not in views and len(views) < most:
+            kept = {kernel: found[size, kernel], "cv2-area": _kept_by_area(grey, size)}
+            name = min(kept, key=lambda key: kept[key])
+            views[size] = View(size, name, max(0.0, 1 - kept[name]))
+    calm = [view for view in views.values() if view.score >= _SURE]
     height, width = grey.shape
     plain = [keeping(width, height, ratio) for ratio in PLAIN]
     return calm or [View(size, "cv2-area") for size in plain if min(size) >= _SMALLEST]
 
 
-def _sizes(grey: Grey) -> Iterator[tuple[int, int]]:
-    height, width = grey.shape
-    for wide, high in sorted(usual_sizes(width, height, RATIOS)):
-        ratios = width / max(1, wide), height / max(1, high)
-        if min(wide, high) >= _SMALLEST and min(ratios) >= _LEAST_RATIO and max(ratios) <= _MOST_RATIO:
-            yield wide, high
+def _sizes(picture: Image.Image) -> set[tuple[int, int]]:
+    """Sizes at which the noise may vanish, by what each axis shows: whatever the other's size, half of it does."""
+    width, height = picture.size
+    across, down = _sides(picture), _sides(picture.transpose(Image.Transpose.TRANSPOSE))
+    wanted = {(wide, high) for wide in across for high in down}
+    wanted |= {(side, side) for side in (*across, *down)}
+    wanted |= {(wide, high) for wide in across for high in _rounded(height * wide / width)}
+    wanted |= {(wide, high) for high in down for wide in _rounded(width * high / height)}
+    return {size for size in wanted if _fits(width, size[0]) and _fits(height, size[1])}
 
 
-def _left(grey: Grey, size: tuple[int, int], kernel: str) -> float:
-    """Fine detail of a view, times what white noise loses on the way to its size."""
-    view = reduced(grey, View(size, kernel)).astype(np.float32)
-    lost = math.sqrt(grey.size / view.size)
-    return float(np.median(np.abs(cv2.Laplacian(view, cv2.CV_32F)))) * lost
+def _rounded(side: float) -> set[int]:
+    return {math.floor(side), round(side)}
+
+
+def _fits(side: int, reduced_to: int) -> bool:
+    return reduced_to >= _SMALLEST and _LEAST_RATIO <= side / reduced_to <= _MOST_RATIO
+
+
+def _sides(picture: Image.Image) -> list[int]:
+    """The widths at which most of the noise vanishes; heights are reduced by more than in any view."""
+    width, height = picture.size
+    flat = picture.resize((width, max(_ROWS, height // _FLAT)), Image.Resampling.BILINEAR)
+    sides = range(max(_SMALLEST, math.ceil(width / _MOST_RATIO)), math.floor(width / _LEAST_RATIO) + 1)
+    kept = [min(_kept(flat, (side, flat.height), kernel) for kernel in _ACROSS) for side in sides]
+    return [sides[at] for at in np.argsort(kept)[:_SIDES]]
+
+
+def _kept(picture: Image.Image, size: tuple[int, int], kernel: str) -> float:
+    """Share of a view's fine detail that is there whatever pixels it starts from; below 1 where noise vanishes."""
+    here = _fine(picture, size, kernel)
+    moved = [
+        _fine(picture, size, kernel, axis)
+        for axis, (side, reduced_to) in enumerate(zip(picture.size, size, strict=True))
+        if side > reduced_to
+    ]
+    return here / (min(moved) + 1e-6)
+
+
+def _fine(picture: Image.Image, size: tuple[int, int], kernel: str, moved: int | None = None) -> float:
+    """Fine detail in the middle of a view, moved by half a cell along an axis.
+
+    Kernels are aligned at the middle of a picture: there, sizes that are one off differ little.
+    """
+    box, cells = [0.0] * 4, [0, 0]
+    for axis, (side, reduced_to) in enumerate(zip(picture.size, size, strict=True)):
+        step = side / reduced_to
+        cells[axis] = min(reduced_to - 2, max(_CELLS, round(min(side / 3, _MIDDLE) / step)))
+        first = (reduced_to - cells[axis]) // 2 * step + (max(1, round(step / 2)) if axis == moved else 0)
+        box[axis], box[axis + 2] = first, first + cells[axis] * step
+    part = picture.resize((cells[0], cells[1]), PIL[kernel], (box[0], box[1], box[2], box[3]))
+    return _calmer(np.asarray(part))
+
+
+def _kept_by_area(grey: Grey, size: tuple[int, int]) -> float:
+    """`_kept` of OpenCV's mean over areas, which counts parts of pixels and has no aligned part to look at."""
+    view = View(size, "cv2-area")
+    right, down = (
+        max(1, round(side / reduced_to / 2)) for side, reduced_to in zip(grey.shape[::-1], size, strict=True)
+    )
+    here, *moved = (_calmer(reduced(np.roll(grey, by, (1, 0)), view)) for by in ((0, 0), (right, 0), (0, down)))
+    return here / (min(moved) + 1e-6)
+
+
+def _calmer(view: Grey) -> float:
+    """Mean fine detail of the calmer part: strokes and edges are in the other."""
+    fine = cv2.absdiff(cv2.Laplacian(view, cv2.CV_16S)[1:-1, 2:-2], 0).ravel()
+    calmer = int(_CALMER * fine.size)
+    return float(np.partition(fine, calmer)[:calmer].mean())

@@ -240,7 +240,7 @@ def _fits(side: int, reduced_to: int) -> bool:
     return _SMALLEST <= reduced_to <= _LARGEST and _LEAST_RATIO <= side / reduced_to <= _MOST_RATIO
 
 
-_PIL = {
+PIL = {
     "pil-nearest": Image.Resampling.NEAREST,
     "pil-bilinear": Image.Resampling.BILINEAR,
     "pil-bicubic": Image.Resampling.BICUBIC,
@@ -252,8 +252,8 @@ _PIL = {
 
 def reduced(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
     """(height, width) or (height, width, 3) as a view shows it."""
-    if view.kernel in _PIL:
-        return np.asarray(Image.fromarray(pixels).resize(view.size, _PIL[view.kernel]))
+    if view.kernel in PIL:
+        return np.asarray(Image.fromarray(pixels).resize(view.size, PIL[view.kernel]))
     return np.asarray(cv2.resize(pixels, view.size, interpolation=_CV2[view.kernel]), dtype=np.uint8)
 
 

@@ -122,13 +122,25 @@ def test_what_a_view_changed_stands_alone() -> None:
     assert view.score >= LEAST
 
 
-@pytest.mark.parametrize("kernel", ["pil_bilinear", "pil_lanczos", "pil_box", "cv2_area"])
-def test_noise_that_a_kernel_takes_away_names_the_kernel(kernel: str) -> None:
-    plan = _plan(kernel, (640, 480), (256, 192), family="antialiased", contrast=34.0)
-    pixels = scaling.pixels_of(_attack(plan).image)
+@pytest.mark.parametrize(
+    ("kernel", "size", "target"),
+    [
+        ("pil_bilinear", (640, 480), (256, 192)),
+        ("pil_lanczos", (900, 700), (391, 304)),
+        ("pil_box", (640, 480), (227, 171)),
+        ("cv2_area", (1000, 680), (310, 250)),
+        ("pil_bicubic", (1240, 1240), (201, 201)),
+    ],
+)
+def test_noise_that_a_kernel_takes_away_names_size_and_kernel(
+    kernel: str, size: tuple[int, int], target: tuple[int, int]
+) -> None:
+    attack = _attack(_plan(kernel, size, target, family="antialiased", contrast=34.0))
+    pixels = scaling.pixels_of(attack.image)
     assert noisy(pixels)
-    views = calm_views(pixels)
-    assert (views[0].size, views[0].score > 0.6) == ((256, 192), True)
+    view = calm_views(pixels)[0]
+    assert (view.size, view.kernel) == (target, kernel.replace("_", "-"))
+    assert view.score > 0.25
 
 
 def test_ordinary_noise_vanishes_nowhere() -> None:
