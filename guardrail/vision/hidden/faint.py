@@ -24,7 +24,7 @@ MODULES = (3, 4, 5, 6, 8)
 MAX_SIDE = 1024
 """Larger pictures are reduced to this side first."""
 _VERSIONS = range(21, 58, 4)
-_FINDER, _SURE = 7, 0.42
+_FINDER, _RINGED, _SURE = 7, 9, 0.42
 _PEAKS, _MAX_TRIES = 6, 6
 _STEP, _ROUNDS = 4, 40
 _CLIP = 12.0
@@ -32,6 +32,8 @@ _CERTAIN = 30.0
 _LEAST_JUMP = 4.0
 _LOCAL, _SPREADS, _HEIGHTS = 5, 1.5, (1.0, 0.8)
 _SMALL, _GLANCE, _GLANCED, _CELL = 250_000, 2, 12, 12
+_SPANS, _NEAR = (_GLANCE * (min(_VERSIONS) - _FINDER), _GLANCE * (max(_VERSIONS) - _FINDER)), 4
+"""Least and most pixels between two finder patterns in a glance, and how far off a glance may place them."""
 
 
 def faint_codes(rgb: RGB) -> list[str]:
@@ -84,19 +86,19 @@ def _places(grey: Grey) -> Iterator[tuple[int, int, int, int]]:
 def _finders(grey: Grey, module: int) -> list[tuple[float, int, int]]:
     """Score, left and top of the likeliest finder patterns; in large pictures a look at reduced size points to them."""
     if grey.size <= _SMALL:
-        return _peaks(_alike(grey, module), module, _PEAKS)
+        return _peaks(likeness(grey, module), module, _PEAKS)
     share = _GLANCE / module
     small = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-    rough = _glanced(_alike(np.asarray(small, dtype=np.uint8), _GLANCE))
+    rough = paired(_glanced(likeness(np.asarray(small, dtype=np.uint8), _GLANCE)))
     close = {_closer(grey, module, round(left / share), round(top / share)) for left, top in rough}
     return sorted(close, reverse=True)[:_PEAKS]
 
 
-def _glanced(likeness: NDArray[np.float32]) -> list[tuple[int, int]]:
+def _glanced(likely: NDArray[np.float32]) -> list[tuple[int, int]]:
     """Left and top of the likeliest patterns, at most one in each square of some pixels."""
-    rows, columns = (side // _CELL for side in likeness.shape)
-    cells = likeness[: rows * _CELL, : columns * _CELL].reshape(rows, _CELL, columns, _CELL)
-    best = cells.max(axis=3).max(axis=1)
+    rows, columns = (side // _CELL for side in likely.shape)
+    cells = likely[: rows * _CELL, : columns * _CELL].reshape(rows, _CELL, columns, _CELL)
+    best = cells.max(axis=1).max(axis=2)
     found = []
     for at in np.argpartition(best.ravel(), -min(_GLANCED, best.size))[-_GLANCED:]:
         row, column = divmod(int(at), columns)
@@ -105,23 +107,46 @@ def _glanced(likeness: NDArray[np.float32]) -> list[tuple[int, int]]:
     return found
 
 
+def paired(places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Places that have another where a code of some size has its next finder pattern, give or take some pixels."""
+
+    def apart(first: tuple[int, int], second: tuple[int, int]) -> bool:
+        across, down = second[0] - first[0], second[1] - first[1]
+        span = max(abs(across), abs(down))
+        beside = min(abs(across), abs(down)) <= _NEAR
+        diagonal = across * down < 0 and abs(across + down) <= 2 * _NEAR
+        return _SPANS[0] - _NEAR <= span <= _SPANS[1] + _NEAR and (beside or diagonal)
+
+    return [place for place in places if any(apart(place, other) for other in places)]
+
+
 def _closer(grey: Grey, module: int, left: int, top: int) -> tuple[float, int, int]:
     """Score, left and top, to the pixel, of a finder pattern that a glance saw."""
     start_x, start_y = max(0, left - 4 * module), max(0, top - 4 * module)
     part = grey[start_y : top + (_FINDER + 4) * module, start_x : left + (_FINDER + 4) * module]
     if min(part.shape) <= (_FINDER + 2) * module:
         return -1.0, left, top
-    score, x, y = _peaks(_alike(part, module), module)[0]
+    score, x, y = _peaks(likeness(part, module), module)[0]
     return score, start_x + x, start_y + y
 
 
-def _alike(grey: Grey, module: int) -> NDArray[np.float32]:
+def likeness(grey: Grey, module: int) -> NDArray[np.float32]:
     """How much each place looks like a finder pattern with modules of so many pixels, -1 to 1."""
     around = min(255, 5 * module | 1)
-    apart = cv2.subtract(grey, cv2.blur(grey, (around, around)), dtype=cv2.CV_32F)
-    flat = cv2.max(cv2.min(apart, _CLIP), -_CLIP)
-    pattern = cv2.resize(_finder(), None, fx=module, fy=module, interpolation=cv2.INTER_NEAREST)
-    return np.asarray(cv2.matchTemplate(flat, pattern, cv2.TM_CCOEFF_NORMED), dtype=np.float32)
+    flat = cv2.min(cv2.addWeighted(grey, 1, cv2.blur(grey, (around, around)), -1, _CLIP), 2 * _CLIP)
+    # the pattern is squares inside squares, so its normed correlation comes from sums over squares, whatever their size
+    high, wide = (length - _RINGED * module + 1 for length in grey.shape)
+    side, count = (_RINGED * module,) * 2, (_RINGED * module) ** 2
+    whole = cv2.boxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
+    power = cv2.sqrBoxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
+    light = float(_finder().mean())
+    found = whole * (1 - light)
+    for inner, sign in ((7, -2.0), (5, 2.0), (3, -2.0)):
+        at = (_RINGED - inner) // 2 * module
+        square = cv2.boxFilter(flat, cv2.CV_32F, (inner * module,) * 2, anchor=(0, 0), normalize=False)
+        found = cv2.scaleAdd(square[at : at + high, at : at + wide], sign, found)
+    spread = cv2.sqrt(cv2.max(cv2.subtract(power, cv2.multiply(whole, whole, scale=1 / count)), 1.0))
+    return np.asarray(cv2.divide(found, spread, scale=(count * (1 - light**2)) ** -0.5), dtype=np.float32)
 
 
 def _finder() -> NDArray[np.float32]:
