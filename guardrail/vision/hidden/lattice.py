@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
+from itertools import zip_longest
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from guardrail.vision.hidden.residual import MIDDLE, Grey
+from guardrail.vision.hidden.residual import ENERGY, MIDDLE, Grey
 
 _BAND = 32
 _TREND, _GROUND = 31, 61
-_PEAK, _USUAL = 4.0, 4.0
+_PEAK, _USUAL, _ALONE = 4.0, 4.0, 3.3
 _LONGEST, _SHORTEST = 14.0, 1.25
+_LINE, _PARTS, _AROUND, _ALIKE = (64, 12), 3, 10, 1.45
+_LEAST, _NEARLY, _FLOOR, _ROWS = 0.25, 0.8, 2.0, 12
 MOST = 6
 """Sizes suggested for an axis."""
 
@@ -36,13 +41,69 @@ def counts(bands: NDArray[np.float32]) -> list[int]:
     bands = (bands - cv2.blur(bands, (_TREND, 1))) * np.hanning(length).astype(np.float32)
     power = np.abs(np.fft.rfft(bands, axis=1)).astype(np.float32)
     clear = power / (cv2.blur(power, (_GROUND, 1)) + 1e-3)
-    best = np.sqrt(np.maximum(clear * clear - _USUAL, 0).sum(axis=0))
-    first, last = int(length / _LONGEST), int(length / _SHORTEST)
-    # beyond half the length a period shows as its mirror image
+    # what one band has and the others lack comes first: textures of the picture itself repeat in all of them
+    alone = (clear[:-1] / np.maximum(1.0, np.median(clear[:-1], axis=0))).max(axis=0)
+    together = np.sqrt(np.maximum(clear * clear - _USUAL, 0).sum(axis=0))
+    found = [_peaks(alone, length, _ALONE), _peaks(together, length, _PEAK)]
+    return list(dict.fromkeys(count for pair in zip_longest(*found) for count in pair if count))[:MOST]
+
+
+def _peaks(strength: NDArray[np.float32], length: int, least: float) -> list[int]:
+    """Counts of periods at the peaks from `least` on, the highest first."""
+    around = np.pad(strength, 1)
+    peak = (strength >= least) & (strength >= around[:-2]) & (strength >= around[2:])
     found: dict[int, float] = {}
-    for at in range(max(1, first), len(best) - 1):
-        if best[at] >= _PEAK and best[at] >= best[at - 1] and best[at] >= best[at + 1]:
-            for count in (at, length - at):
-                if first <= count <= last:
-                    found[count] = max(found.get(count, 0.0), float(best[at]))
-    return sorted(found, key=lambda count: -found[count])[:MOST]
+    for at in np.flatnonzero(peak):
+        # beyond half the length a period shows as its mirror image
+        for count in (int(at), length - int(at)):
+            if length / _LONGEST <= count <= length / _SHORTEST:
+                found[count] = max(found.get(count, 0.0), float(strength[at]))
+    return sorted(found, key=lambda count: -found[count])
+
+
+def rows_of(residual: Grey, wide: int, nearest: int, *, centred: bool) -> list[int]:
+    """Heights whose rows have most that the rows between them lack, at most `_ROWS`, the clearest first.
+
+    Of a width that is right already: where a window of one line stands out most of the columns between those that are
+    read, some cells show the rows. Heights that read the same rows there are as good as each other.
+
+    Args:
+        residual: (height, width).
+        wide: the width.
+        nearest: OpenCV's number of the kernel that reads single pixels.
+        centred: whether it reads the middle of each cell, not its first pixel.
+    """
+    height, width = residual.shape
+    step = width / wide
+    aside, tall = max(1, round(step / 2)), max(1, round(_LINE[1] * step / _PARTS))
+    small = wide, max(1, height // tall)
+    read, left, right = (
+        cv2.LUT(cv2.resize(np.roll(residual, by, 1), (wide, height), interpolation=nearest), ENERGY)
+        for by in (0, aside, -aside)
+    )
+    here, before, after = (cv2.resize(part, small, interpolation=cv2.INTER_AREA) for part in (read, left, right))
+    alone = cv2.subtract(here, cv2.max(before, after), dtype=cv2.CV_32F)
+    clear = cv2.blur(alone, (min(_LINE[0], wide), _PARTS))
+    row, column = np.unravel_index(int(np.argmax(clear)), clear.shape)
+    middle = (int(row) + 0.5) * height / small[1]
+    top, bottom = max(0, round(middle - _AROUND * step)), min(height, round(middle + _AROUND * step))
+    line = read[top:bottom, max(0, int(column) - _LINE[0] // 2) : int(column) + _LINE[0] // 2].mean(axis=1)
+    counts = np.arange(math.ceil(height / step / _ALIKE), min(height / _SHORTEST, height / step * _ALIKE), dtype=int)
+    score = _standing(line, top, height / counts[:, None], centred=centred)
+    order = np.argsort(-score)[:_ROWS]
+    return [int(counts[at]) for at in order if score[at] >= max(_LEAST, _NEARLY * float(score.max()))]
+
+
+def _standing(line: NDArray[np.float64], top: int, steps: NDArray[np.float64], *, centred: bool) -> NDArray[np.float64]:
+    """Share of a profile's energy that is gone half a step before and after the cells, for each of (n, 1) steps."""
+    cells = np.ceil(top / steps) + np.arange(int(len(line) / steps.min(initial=np.inf)))
+    at = np.floor((cells + 0.5) * steps if centred else cells * steps).astype(int) - top
+    inside = (at >= 0) & (at < len(line))
+    half = np.maximum(1, np.round(steps / 2)).astype(int)
+
+    def mean(places: NDArray[np.int64]) -> NDArray[np.float64]:
+        values = np.where(inside, line[np.clip(places, 0, len(line) - 1)], 0.0)
+        return np.asarray(values.sum(axis=1) / np.maximum(1, inside.sum(axis=1)))
+
+    here, near = mean(at), np.maximum(mean(at - half), mean(at + half))
+    return (here - near) / (here + _FLOOR)

@@ -14,6 +14,9 @@ _FLOOR, _FAINT = 3.0, 8.0
 _STEP = 24.0
 MIDDLE = 128
 """The level of a residual of nothing."""
+_CAP = 40
+ENERGY = (np.minimum(np.abs(np.arange(256.0) - MIDDLE), _CAP) ** 2 * (255 / _CAP**2)).round().astype(np.uint8)
+"""Of each level of a residual, its square up to a cap, 0 to 255: a table for `cv2.LUT`."""
 
 
 def residual(rgb: RGB) -> Grey:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from guardrail.signals import RGB
-from guardrail.vision.hidden.lattice import counts, periods
-from guardrail.vision.hidden.residual import MIDDLE, Grey, residual
+from guardrail.vision.hidden.lattice import periods, rows_of
+from guardrail.vision.hidden.residual import ENERGY, Grey, residual
 
 SIZES = (112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 336, 384, 448, 480, 512, 640, 768, 896, 1024)
 """Sides that vision models take, in pixels."""
@@ -29,21 +29,22 @@ COARSE = ("pil-nearest", "cv2-nearest")
 KERNELS = (*COARSE, "cv2-linear")
 """Kernels told apart. What is made for wider ones shows in the last, and all lean on a pixel that one of the first two
 reads, which are tried at every size."""
-LEAST = 0.72
-"""Score from which a view is worth reading: photographs reach 0.5, tables and code 0.67."""
-_LEAST_FAR, _FAR = 0.87, 3.0
-_CAP = 40
-_ENERGY = (np.minimum(np.abs(np.arange(256.0) - MIDDLE), _CAP) ** 2 * (255 / _CAP**2)).round().astype(np.uint8)
+LEAST = 0.56
+"""Score from which a view of a low ratio is worth reading, where harmless pictures reach 0.45."""
+_LEASTS = ((1.9, LEAST), (3.0, 0.72), (6.0, 0.8), (math.inf, 0.86))
+"""Ratios and the score needed up to each: rows of print reach 0.62 at 2 and 0.83 at 7, attacks 0.83 and 0.87."""
+_LEAST_IRREGULAR, _FAR = 0.87, 3.0
 _FLOOR = 2.0
 _LINE, _CELL = (64, 12), (8, 4)
 _GRID = (48, 48)
 _BLOCK = 12
 _SMALLEST, _LARGEST = 96, 1024
 _LEAST_RATIO, _MOST_RATIO = 1.25, 14.0
-_ALIKE = 1.4
 _CANDIDATES, _WORTH_A_LOOK = 8, 0.5
 _STARTS, _WORTH_CLIMBING, _CLIMBS, _STEPS = 2, 0.45, 6, (1, 3)
-_MARGIN, _BANDS = 8, 16
+_MARGIN = 8
+_WIDTHS, _HEIGHTS = 3, 3
+_ROUNDED = 2.0
 _LIKELIER = 1.15
 
 
@@ -81,10 +82,13 @@ def suspects(rgb: RGB, most: int = 3) -> list[View]:
         return []
     grey = residual(rgb)
     framed = cv2.copyMakeBorder(grey, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REFLECT_101)
-    found = {key: _alone(framed, key) for key in _likely(framed, sizes(grey))}
+    across, down = periods(grey)
+    completed = (key for wide in across[:_WIDTHS] for kernel in COARSE for key in _completed(grey, wide, kernel))
+    likely = _likely(framed, sizes(grey, across, down), completed)
+    found = {key: _alone(framed, key) for key in likely}
     for start in sorted(found, key=lambda key: -found[key].most)[:_STARTS]:
         if found[start].most >= _WORTH_CLIMBING:
-            further = {key: _alone(framed, key) for key in _completed(framed, start) if key not in found}
+            further = {key: _alone(framed, key) for key in _completed(grey, start[0][0], start[1]) if key not in found}
             found |= further
             _climb(framed, max((start, *further), key=lambda key: found[key].whole), found)
     views: list[View] = []
@@ -97,10 +101,12 @@ def suspects(rgb: RGB, most: int = 3) -> list[View]:
 
 
 def _least(grey: Grey, size: tuple[int, int]) -> float:
-    """Score a view needs: between far pixels nothing of a payload is left, and rows of print may repeat by chance."""
+    """Score a view needs, by its ratio: between far pixels nothing of a payload is left, between near ones some is."""
     height, width = grey.shape
-    far = width * height > _FAR**2 * size[0] * size[1]
-    return _LEAST_FAR if far and not _regular(width, height, *size) else LEAST
+    ratio = math.sqrt(width * height / (size[0] * size[1]))
+    if ratio > _FAR and not _regular(width, height, *size):
+        return _LEAST_IRREGULAR
+    return next(least for upto, least in _LEASTS if ratio <= upto)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +117,30 @@ class _Alone:
     whole: float
 
 
-def _likely(framed: Grey, wanted: Iterable[tuple[int, int]]) -> list[Key]:
-    """The views with most that views of about their size lack."""
-    keys = [(size, kernel) for size in sorted(wanted, key=lambda size: size[0] * size[1]) for kernel in COARSE]
+def _likely(framed: Grey, wanted: Iterable[tuple[int, int]], further: Iterable[Key]) -> list[Key]:
+    """The views with most that views of about their size lack; `further` ones are compared with the wanted sizes."""
+    keys = [(size, kernel) for size in sorted(wanted, key=_pixels) for kernel in COARSE]
     if not keys:
         return []
     maps = np.stack([_energy(framed, key) for key in keys])
-    scores = np.empty(len(keys), np.float32)
-    for block in np.array_split(np.arange(len(keys)), max(1, len(keys) // _BLOCK)):
-        usual = np.partition(maps[block], len(block) // 2, axis=0)[len(block) // 2]
-        scores[block] = ((maps[block] - usual) / (maps[block] + _FLOOR)).reshape(len(block), -1).max(axis=1)
-    order = np.argsort(-scores)[:_CANDIDATES]
-    return [keys[at] for at in order if scores[at] >= _WORTH_A_LOOK]
+    blocks = np.array_split(np.arange(len(keys)), max(1, len(keys) // _BLOCK))
+    usual = [np.partition(maps[block], len(block) // 2, axis=0)[len(block) // 2] for block in blocks]
+    scores: dict[Key, float] = {}
+    for block, ground in zip(blocks, usual, strict=True):
+        clear = ((maps[block] - ground) / (maps[block] + _FLOOR)).reshape(len(block), -1).max(axis=1)
+        scores |= dict(zip([keys[at] for at in block], clear.tolist(), strict=True))
+    largest = [_pixels(keys[block[-1]][0]) for block in blocks]
+    for key in further:
+        if key not in scores:
+            here = _energy(framed, key)
+            ground = usual[min(len(usual) - 1, int(np.searchsorted(largest, _pixels(key[0]))))]
+            scores[key] = float(((here - ground) / (here + _FLOOR)).max())
+    order = sorted(scores, key=lambda key: -scores[key])[:_CANDIDATES]
+    return [key for key in order if scores[key] >= _WORTH_A_LOOK]
+
+
+def _pixels(size: tuple[int, int]) -> int:
+    return size[0] * size[1]
 
 
 def _energy(framed: Grey, key: Key, right: int = 0, down: int = 0) -> NDArray[np.float32]:
@@ -134,7 +152,7 @@ def _energy(framed: Grey, key: Key, right: int = 0, down: int = 0) -> NDArray[np
     height, width = framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
     top, left = _MARGIN + down, _MARGIN + right
     view = cv2.resize(framed[top : top + height, left : left + width], (wide, high), interpolation=_FAST[kernel])
-    power = cv2.LUT(cv2.GaussianBlur(view, (5, 5), 1.0), _ENERGY)
+    power = cv2.LUT(cv2.GaussianBlur(view, (5, 5), 1.0), ENERGY)
     # means over whole cells first: what is left of a line's window is small
     cells = power[: high // _CELL[1] * _CELL[1], : wide // _CELL[0] * _CELL[0]]
     small = cv2.resize(cells, (wide // _CELL[0], high // _CELL[1]), interpolation=cv2.INTER_AREA)
@@ -160,22 +178,13 @@ def _alone(framed: Grey, key: Key) -> _Alone:
     return _Alone(most, float(left.mean()) * larger * (_LIKELIER if _regular(width, height, *key[0]) else 1.0))
 
 
-def _completed(framed: Grey, key: Key) -> Iterator[Key]:
-    """Sizes of which one side is right already: the other is the period along the columns or rows that are read."""
-    (wide, high), kernel = key
-    grey = framed[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+def _completed(grey: Grey, wide: int, kernel: str) -> Iterator[Key]:
+    """Sizes of a width that is right already, the heights by the rows that are read where most stands alone."""
     height, width = grey.shape
-    for size in ((wide, height), (width, high)):
-        read = cv2.resize(grey, size, interpolation=_FAST[kernel])
-        strength = cv2.absdiff(read, float(MIDDLE)).astype(np.float32)
-        strength *= strength
-        if size[0] == wide:
-            found = counts(cv2.resize(strength, (_BANDS, height), interpolation=cv2.INTER_AREA).T)
-            sides = [(wide, other) for other in found]
-        else:
-            found = counts(cv2.resize(strength, (width, _BANDS), interpolation=cv2.INTER_AREA))
-            sides = [(other, high) for other in found]
-        yield from ((side, kernel) for side in sides if _fits(width, side[0]) and _fits(height, side[1]))
+    rows = rows_of(grey, wide, _FAST[kernel], centred=kernel == "pil-nearest")
+    sizes = [(wide, high) for high in rows if _fits(height, high)]
+    for size in sorted(sizes, key=lambda size: not _regular(width, height, *size))[:_HEIGHTS]:
+        yield size, kernel
 
 
 def _climb(framed: Grey, start: Key, found: dict[Key, _Alone]) -> None:
@@ -199,10 +208,12 @@ def _regular(width: int, height: int, wide: int, high: int) -> bool:
 
 
 def _beside(wide: int, high: int) -> Iterator[tuple[int, int]]:
-    """Sizes that differ by a few pixels in one side, and the squares of both sides."""
+    """Sizes that differ by a few pixels in one side, the squares of both sides, and those it may be a multiple of."""
     for step in _STEPS:
         yield from ((wide, high - step), (wide, high + step), (wide - step, high), (wide + step, high))
     yield from ((wide, wide), (high, high))
+    for part in (2, 3):
+        yield round(wide / part), round(high / part)
 
 
 def _named(framed: Grey, size: tuple[int, int]) -> View:
@@ -212,28 +223,34 @@ def _named(framed: Grey, size: tuple[int, int]) -> View:
     return View(size, kernel, max(score.most for score in scores.values()))
 
 
-def sizes(grey: Grey) -> list[tuple[int, int]]:
-    """Sizes to look at: those of models, whole ratios, and what the residual's own periods point to."""
+def sizes(grey: Grey, across: Iterable[int] = (), down: Iterable[int] = ()) -> list[tuple[int, int]]:
+    """Sizes to look at: those of models, whole ratios, and squares and the picture's own shape of given sides."""
     height, width = grey.shape
-    across, down = periods(grey)
     wanted = usual_sizes(width, height, RATIOS)
-    wanted |= {
-        (wide, high) for wide in across for high in down if 1 / _ALIKE <= (width / wide) / (height / high) <= _ALIKE
-    }
-    wanted |= {(wide, wide) for wide in across} | {keeping(width, height, width / wide) for wide in across}
-    wanted |= {(high, high) for high in down} | {keeping(width, height, height / high) for high in down}
+    wanted |= {(side, side) for side in (*across, *down)}
+    for ratio in (*(width / wide for wide in across), *(height / high for high in down)):
+        wanted |= roundings(width, height, ratio)
     return sorted(size for size in wanted if _fits(width, size[0]) and _fits(height, size[1]))
 
 
 def usual_sizes(width: int, height: int, ratios: Iterable[float]) -> set[tuple[int, int]]:
     """The sides of models, square and in the picture's shape, and the sizes at some ratios."""
     found = {(side, side) for side in SIZES} | {keeping(width, height, ratio) for ratio in ratios}
-    return found | {keeping(width, height, side / own) for own in SIZES for side in (width, height)}
+    for ratio in (side / own for side in (width, height) for own in SIZES):
+        # where more pixels are skipped, climbing mends a rounding
+        found |= roundings(width, height, ratio) if ratio < _ROUNDED else {keeping(width, height, ratio)}
+    return found
 
 
 def keeping(width: int, height: int, ratio: float) -> tuple[int, int]:
     """The size at a ratio; other roundings are tried beside it."""
     return round(width / ratio), round(height / ratio)
+
+
+def roundings(width: int, height: int, ratio: float) -> set[tuple[int, int]]:
+    """The size at a ratio as libraries round it: to the nearest, or down as torchvision and many pipelines do."""
+    down = math.floor(width / ratio + 1e-6), math.floor(height / ratio + 1e-6)
+    return {keeping(width, height, ratio), down}
 
 
 def _fits(side: int, reduced_to: int) -> bool:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 import pytest
 
-from guardrail.vision.hidden.lattice import periods
+from guardrail.vision.hidden.lattice import periods, rows_of
 from guardrail.vision.hidden.noise import calm_views, noisy
 from guardrail.vision.hidden.residual import MIDDLE, residual
 from guardrail.vision.hidden.scaling import LEAST, changed, keeping, reduced, sizes, suspects
@@ -72,6 +73,29 @@ def test_low_ratios_wide_kernels_and_sizes_of_another_shape_are_found(
     attack = _attack(_plan(kernel, size, target))
     views = suspects(scaling.pixels_of(attack.image))
     assert any(np.abs(np.subtract(view.size, target)).max() <= 1 for view in views)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "size", "target"),
+    [
+        ("pil_nearest", (1000, 750), (301, 226)),
+        ("cv2_nearest", (682, 1132), (299, 480)),
+        ("cv2_cubic", (799, 1065), (308, 410)),
+        ("cv2_linear", (960, 1120), (237, 244)),
+        ("cv2_nearest", (653, 980), (480, 720)),
+    ],
+)
+def test_one_line_is_found_whatever_the_size(kernel: str, size: tuple[int, int], target: tuple[int, int]) -> None:
+    attack = _attack(_plan(kernel, size, target, family="one_line"))
+    views = suspects(scaling.pixels_of(attack.image))
+    assert any(np.abs(np.subtract(view.size, target)).max() <= 1 for view in views)
+
+
+def test_the_rows_of_a_known_width_are_found_in_one_line() -> None:
+    attack = _attack(_plan("cv2_nearest", (900, 1100), (271, 311), family="one_line"))
+    grey = residual(scaling.pixels_of(attack.image))
+    assert 311 in rows_of(grey, 271, cv2.INTER_NEAREST, centred=False)
+    assert not rows_of(np.full_like(grey, MIDDLE), 271, cv2.INTER_NEAREST, centred=False)
 
 
 @pytest.mark.parametrize("channel", ["red", "green", "blue"])
