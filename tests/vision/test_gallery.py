@@ -11,13 +11,13 @@ from guardrail.vision.gallery import FaceIndex, GalleryMemory
 from guardrail.vision.nets import Tensor
 
 
-def people(count: int, seed: int = 1) -> FaceGallery:
-    """Synthetic templates of `count` people, two of whom resemble each other by 0.04 on average."""
+def people(count: int, seed: int = 1, alike: float = 0.2) -> FaceGallery:
+    """Synthetic templates of `count` people, two of whom resemble each other by 0.04 on average, or more."""
     random = np.random.default_rng(seed)
     rows = random.standard_normal((count, 128), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     shared = random.standard_normal(128, dtype=np.float32)
-    rows += 0.2 * shared / np.linalg.norm(shared)
+    rows += alike * shared / np.linalg.norm(shared)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return FaceGallery(1, tuple(map(str, range(count))), rows)
 
@@ -51,6 +51,15 @@ def test_a_large_gallery_loses_nobody_who_would_be_told(monkeypatch: pytest.Monk
     random = np.random.default_rng(3)
     rows = random.integers(0, 120_000, 200)
     hits = [index.best(again(found.vectors[row], 0.55, random))[1] == str(row) for row in rows]
+    assert np.mean(hits) >= 0.99
+
+
+def test_people_who_are_all_rather_alike_are_told_apart() -> None:
+    found = people(60_000, alike=1.5)
+    index = FaceIndex(found)
+    random = np.random.default_rng(4)
+    probes = [again(found.vectors[row], 0.9, random) for row in random.integers(0, 60_000, 100)]
+    hits = [index.best(probe)[0] >= float((found.vectors @ probe).max()) - 1e-6 for probe in probes]
     assert np.mean(hits) >= 0.99
 
 
