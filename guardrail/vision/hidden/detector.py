@@ -40,6 +40,8 @@ VISIBLE, SCALING, CONCEALED, CODE = (
 )
 VIEW_SIDE = 736
 """Side that views are enlarged to: their letters are often ten pixels high."""
+FINE_SIDE = 1024
+"""Side for views whose letters were made to stand out: grain is less like letters then."""
 MAX_VIEW_LINES = 24
 """Lines read of a view: one for each line that an instruction may have, and some of the picture's own."""
 MAX_FRAMES = 8
@@ -50,7 +52,8 @@ _NEW, _HIDDEN, _CODED = 0.3, 0.4, 0.2
 _STATISTIC, _LEAST_WRITTEN = 0.25, 0.2
 """A statistic alone proves little: stripes and noise have it too."""
 _SAME_FRAME = 3.0
-_ALIKE, _CLEAR = 0.6, 0.7
+_ALIKE, _CLEAR, _SURE = 0.6, 0.7, 0.9
+_NEAR = 3
 
 
 @dataclass(slots=True)
@@ -147,22 +150,49 @@ class HiddenDetector:
         if max(height, width) > MAX_SIDE and noisy(rgb):
             found.skipped.append(Skip(f"{NAME}:noise", f"views of a noisy picture over {MAX_SIDE} pixels"))
         own = [scaling.View(way.scaled(width, height), way.kernel) for way in self._preprocessing]
-        for view in (*sparse, *calm, *own):
-            seen = scaling.reduced(rgb, view)
-            pictures = [seen]
-            if view in sparse:
-                pictures.append(scaling.changed(rgb, view))
-            elif view in calm:
-                pictures.append(bands.evened(seen))
-            evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
-            for picture in pictures:
-                read = self._reader.read(_enlarged(picture), VIEW_SIDE, MAX_VIEW_LINES)
-                self._note(read.skipped, found)
-                new = _new(read.lines, shown)
-                if sum(map(str.isalpha, _text(new))) >= NEW_LETTERS:
-                    # with what the picture shows too: an instruction may be legible in part
-                    found.add(SCALING, _text(read.lines), evidence, score=_NEW, concealed=True)
+        read: list[scaling.View] = []
+        for view in (*sparse, *calm):
+            if not any(_one_side(view, other) for other in read):
+                seen = scaling.reduced(rgb, view)
+                pictures = [_enlarged(scaling.changed(rgb, view), FINE_SIDE)] if view in sparse else _clearer(seen)
+                if self._read_view([seen, *pictures], view, shown, where, found):
+                    read.append(view)
+        for view in own:
+            self._read_view([scaling.reduced(rgb, view)], view, shown, where, found, suspected=False)
         found.inspected.append(f"views={len(sparse) + len(calm) + len(own)}")
+
+    def _read_view(
+        self,
+        pictures: Sequence[RGB],
+        view: scaling.View,
+        shown: Sequence[Line],
+        where: str,
+        found: _Found,
+        *,
+        suspected: bool = True,
+    ) -> bool:
+        """Hand over what a view says in any of its pictures; whether something was read clearly that is new."""
+        evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
+        clearly, told = False, {_text(shown)}
+        for picture in pictures:
+            picture = _enlarged(picture)
+            read = self._reader.read(picture, max(picture.shape[:2]) if suspected else VIEW_SIDE, MAX_VIEW_LINES)
+            self._note(read.skipped, found)
+            new = _new(read.lines, shown)
+            if _letters(new) >= NEW_LETTERS:
+                # with what the picture shows too: an instruction may be legible in part
+                text, concealed = _text(read.lines), True
+                clearly = clearly or min(line.score for line in new) >= _SURE
+            elif suspected:
+                # the picture shows it less clearly: noise and low ratios leave half of a payload legible
+                better = [line for line in read.lines if line.score >= _CLEAR and not _among(line, shown)]
+                text, concealed = _text(better) if _letters(better) >= NEW_LETTERS else "", False
+            else:
+                continue
+            if text not in told:
+                told.add(text)
+                found.add(SCALING, text, evidence, score=_NEW if concealed else 0.0, concealed=concealed)
+        return clearly
 
     def _read_plain(self, rgb: RGB, evidence: Evidence, found: _Found) -> None:
         read = self._reader.read(rgb, SIDE)
@@ -174,7 +204,7 @@ class HiddenDetector:
         read = self._reader.read(rgb, SIDE)
         self._note(read.skipped, found)
         clear = [line for line in read.lines if line.score >= _CLEAR]
-        if sum(map(str.isalpha, _text(_new(clear, shown)))) >= NEW_LETTERS:
+        if _letters(_new(clear, shown)) >= NEW_LETTERS:
             found.add(CONCEALED, _text(clear), evidence, score=_HIDDEN, concealed=True)
         for code in codes(rgb):
             found.add(CODE, code.text, evidence, score=_CODED, concealed=True)
@@ -198,11 +228,23 @@ class HiddenDetector:
         found.inspected.append(f"frames={len(read)}")
 
 
-def _enlarged(rgb: RGB) -> RGB:
-    share = VIEW_SIDE / max(rgb.shape[:2])
+def _enlarged(rgb: RGB, side: int = VIEW_SIDE) -> RGB:
+    share = side / max(rgb.shape[:2])
     if share <= 1:
         return rgb
     return np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
+def _clearer(view: RGB) -> list[RGB]:
+    """Faint letters on a restless ground, two ways."""
+    grey = cv2.createCLAHE(4.0, (6, 6)).apply(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY))
+    clear = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+    return [clear, _enlarged(bands.evened(view), FINE_SIDE)]
+
+
+def _one_side(view: scaling.View, other: scaling.View) -> bool:
+    """Whether a side is about the same: such views show the same again, less clearly."""
+    return any(abs(view.size[axis] - other.size[axis]) <= _NEAR for axis in (0, 1))
 
 
 def _thumb(rgb: RGB) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -229,8 +271,21 @@ def _new(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
     return [line for line in clear if len((pairs := _pairs(line.text)) & known) < _ALIKE * max(1, len(pairs))]
 
 
+def _among(line: Line, shown: Sequence[Line]) -> bool:
+    letters = _letters_of(line.text)
+    return any(letters in _letters_of(other.text) for other in shown)
+
+
+def _letters(lines: Sequence[Line]) -> int:
+    return sum(map(str.isalpha, _text(lines)))
+
+
+def _letters_of(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))
+
+
 def _pairs(text: str) -> set[str]:
-    letters = "".join(filter(str.isalnum, text.lower()))
+    letters = _letters_of(text)
     return {letters[at : at + 3] for at in range(len(letters) - 2)}
 
 

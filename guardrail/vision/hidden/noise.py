@@ -27,7 +27,7 @@ _SHARE, _FULL = 0.55, 0.7
 _SMALLEST, _LEAST_RATIO, _MOST_RATIO = 96, 1.25, 12.5
 _ACROSS = ("pil-box", "pil-bilinear")
 _SEARCHED = ("pil-bilinear", "pil-bicubic", "pil-lanczos", "pil-box", "pil-hamming")
-_SURE = 0.2
+_SURE, _APART = 0.2, 4
 _ROWS, _FLAT, _CELLS, _MIDDLE = 48, 12, 24, 320
 _SIDES, _CALMER = 4, 0.6
 
@@ -61,7 +61,8 @@ def calm_views(rgb: RGB, most: int = 2) -> list[View]:
     found = {(size, kernel): _kept(picture, size, kernel) for size in _sizes(picture) for kernel in _SEARCHED}
     views: dict[tuple[int, int], View] = {}
     for size, kernel in sorted(found, key=lambda key: found[key]):
-        if size not in views and len(views) < most:
+        apart = all(abs(size[axis] - other[axis]) > _APART for other in views for axis in (0, 1))
+        if apart and len(views) < most:
             kept = {kernel: found[size, kernel], "cv2-area": _kept_by_area(grey, size)}
             name = min(kept, key=lambda key: kept[key])
             views[size] = View(size, name, max(0.0, 1 - kept[name]))

@@ -45,6 +45,7 @@ _STARTS, _WORTH_CLIMBING, _CLIMBS, _STEPS = 2, 0.45, 6, (1, 3)
 _MARGIN = 8
 _WIDTHS, _HEIGHTS = 3, 3
 _ROUNDED = 2.0
+_SOFT = 0.7
 _LIKELIER = 1.15
 
 
@@ -219,7 +220,7 @@ def _beside(wide: int, high: int) -> Iterator[tuple[int, int]]:
 def _named(framed: Grey, size: tuple[int, int]) -> View:
     """The view of a size by the kernel in which most stands alone."""
     scores = {kernel: _alone(framed, (size, kernel)) for kernel in KERNELS}
-    kernel = max(KERNELS, key=lambda name: scores[name].whole)
+    kernel = max(KERNELS, key=lambda name: (round(scores[name].most, 1), scores[name].whole))
     return View(size, kernel, max(score.most for score in scores.values()))
 
 
@@ -277,10 +278,15 @@ def reduced(pixels: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
 def changed(rgb: RGB, view: View) -> RGB:
     """What a view shows and the mean over the same areas does not, three times as strong around grey.
 
-    Of the channel in which one window of a line has most of it, for a payload may stand in one alone.
+    Of all channels together or of one against the others, whichever has most in one window of a line: a payload may
+    stand in one alone, and the picture's own edges stand in all. A little softened, so that grain does not break up
+    strokes.
     """
     other = cv2.resize(rgb, view.size, interpolation=cv2.INTER_AREA)
-    found = cv2.addWeighted(reduced(rgb, view), 3.0, other, -3.0, 128.0)
-    power = cv2.blur(np.square(found.astype(np.float32) - 128.0), _LINE).reshape(-1, 3)
-    channel = int(np.argmax(power.max(axis=0) / (power.mean(axis=0) + 1.0)))
-    return np.repeat(found[..., channel : channel + 1], 3, axis=2)
+    found = cv2.GaussianBlur(cv2.subtract(reduced(rgb, view), other, dtype=cv2.CV_32F), (0, 0), _SOFT)
+    mean = found.mean(axis=2, keepdims=True)
+    planes = np.dstack([mean, (found - mean) * 1.5])
+    power = cv2.blur(np.square(planes), _LINE).reshape(-1, planes.shape[2])
+    best = int(np.argmax(power.max(axis=0) / (power.mean(axis=0) + 1.0)))
+    grey = np.clip(planes[..., best] * 3.0 + 128.0, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)

@@ -85,12 +85,12 @@ def test_files_inside_the_file_are_looked_at(guard: Guard, variant: str) -> None
     assert not _judged(guard, _hidden("polyglot", variant)).released
 
 
-def _scaled(kernel: str, family: str) -> bytes:
+def _scaled(kernel: str, family: str, size: tuple[int, int], target: tuple[int, int]) -> scaling.Attack:
     plan = Plan(
         family=family,  # type: ignore[arg-type]
         kernel=kernel,
-        size=(896, 672) if family == "sparse" else (640, 480),
-        target=(320, 240) if family == "sparse" else (256, 192),
+        size=size,
+        target=target,
         fit="exact",
         contrast=90.0 if family == "sparse" else 36.0,
         channel="luma",
@@ -102,7 +102,7 @@ def _scaled(kernel: str, family: str) -> bytes:
         rng = np.random.default_rng((7, attempt))
         attack = make(covers.draw("photo", plan.size, rng, "train"), plan, "train", rng)
         if (scaling.works(attack) and "answer" in attack.payload.lower()) or (scaling.works(attack) and attempt > 9):
-            return _encoded(attack)
+            return attack
     raise AssertionError("no attack works")
 
 
@@ -117,14 +117,26 @@ def _encoded(attack: scaling.Attack) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kernel", "family"), [("pil_nearest", "sparse"), ("pil_bilinear", "antialiased")])
-def test_text_that_only_a_scaled_view_shows_is_read_and_named(
-    bare_context: DetectorContext, kernel: str, family: str
+@pytest.mark.parametrize(
+    ("kernel", "family", "size", "target"),
+    [
+        ("pil_nearest", "sparse", (896, 672), (320, 240)),
+        ("pil_bilinear", "antialiased", (640, 480), (256, 192)),
+    ],
+)
+def test_text_of_a_scaled_view_is_read_whole_and_named(
+    bare_context: DetectorContext, kernel: str, family: str, size: tuple[int, int], target: tuple[int, int]
 ) -> None:
-    picture = decode(Picture(_scaled(kernel, family)), bare_context.settings.limits)
+    attack = _scaled(kernel, family, size, target)
+    picture = decode(Picture(_encoded(attack)), bare_context.settings.limits)
     found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
-    views = {item.evidence.view for item in found.texts if item.signal == "injection.scaling"}
-    assert f"{kernel.replace('_', '-')} {'320x240' if family == 'sparse' else '256x192'}" in views
+    name = f"{kernel.replace('_', '-')} {target[0]}x{target[1]}"
+    texts = [item.text for item in found.texts if item.signal == "injection.scaling" and item.evidence.view == name]
+    assert any(_bare(attack.payload) in _bare(text) for text in texts)
+
+
+def _bare(text: str) -> str:
+    return "".join(filter(str.isalnum, text.lower()))
 
 
 @pytest.mark.slow

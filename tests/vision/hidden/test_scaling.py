@@ -9,9 +9,9 @@ import pytest
 from guardrail.vision.hidden.lattice import periods, rows_of
 from guardrail.vision.hidden.noise import calm_views, noisy
 from guardrail.vision.hidden.residual import MIDDLE, residual
-from guardrail.vision.hidden.scaling import LEAST, changed, keeping, reduced, sizes, suspects
+from guardrail.vision.hidden.scaling import LEAST, View, changed, keeping, reduced, sizes, suspects
 from tests.attacks.hidden import covers, scaling
-from tests.attacks.hidden.plans import Plan
+from tests.attacks.hidden.plans import Channel, Plan
 
 TRAIN: Literal["train"] = "train"
 
@@ -144,6 +144,15 @@ def test_what_a_view_changed_stands_alone() -> None:
     assert seen.shape == alone.shape == (224, 224, 3)
     assert abs(int(np.median(alone)) - 128) <= 3
     assert view.score >= LEAST
+
+
+@pytest.mark.parametrize("channel", ["luma", "red", "green", "blue"])
+def test_what_a_view_changed_is_that_of_the_channel_it_stands_in(channel: Channel) -> None:
+    attack = _attack(_plan("pil_nearest", (896, 896), (224, 224), channel=channel))
+    alone = changed(scaling.pixels_of(attack.image), View((224, 224), "pil-nearest"))
+    left, top, right, bottom = attack.box
+    cut = slice(top, bottom), slice(left, right)
+    assert scaling.correlation(scaling.channel_of(alone, "luma")[cut], attack.mask[cut]) > 0.75
 
 
 @pytest.mark.parametrize(
