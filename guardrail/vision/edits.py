@@ -51,6 +51,8 @@ LEAST_GAIN = 1.5
 """Logits of nudity that an edit adds, for an even call."""
 LEAST_AFTER = 0.25
 """Nudity afterwards for an even call: half of what makes one without an upload to compare with."""
+LEAST_TOLD = 0.1
+"""Score that a person must be bare enough for after an edit before anybody looks how bare they were."""
 EVEN_COVERED = 0.3
 """Share of the chest, the belly or the hips under a mask that is an even call."""
 COVERED_SPREAD = 0.08
@@ -78,6 +80,11 @@ def delta(before: float, after: float) -> float:
     """Score in [0, 1] for how much barer a person is after an edit: even from `LEAST_GAIN` logits more, up to
     `LEAST_AFTER` or beyond. It rises with `after` and falls with `before`."""
     return _logistic(min(_logit(after) - _logit(before) - LEAST_GAIN, _logit(after) - _logit(LEAST_AFTER)))
+
+
+def most(after: float) -> float:
+    """The highest `delta` that a person who is so bare after an edit can have, however they were before it."""
+    return delta(0.0, after)
 
 
 def masked(share: float) -> float:
@@ -154,31 +161,43 @@ class EditsDetector:
         pictured = [item for item in seen(self._models, subject) if item.faces]
         uploads = self._uploads.faces(sent) if pictured else []
         for item in pictured:
-            people = [(number, self._befores(item, number, sent, uploads)) for number in range(_followed(item))]
+            people = [(number, self._sources(item, number, sent, uploads)) for number in range(_followed(item))]
             if len(item.faces) > MAX_FOLLOWED:
                 skipped[Skip(f"{NAME}:bodies", f"only the {MAX_FOLLOWED} largest faces of a frame are followed")] = None
-            if not any(befores for _, befores in people):
+            if not any(sources for _, sources in people):
                 continue
             whole = exposure(self._models, item.level, None)
-            for number, befores in people:
-                if befores:
+            for number, sources in people:
+                if sources:
                     after = exposure(self._models, item.level, item.faces[number], whole)
-                    hits.append((delta(min(befores), after), item.at(number)))
+                    hits.append((self._delta(sources, after), item.at(number)))
         coverage = Coverage((f"{NAME}:uploads={len(sent)}", f"{NAME}:followed={len(hits)}"), tuple(skipped))
         return Detection(_signals("edit.exposure_delta", hits), coverage)
 
-    def _befores(self, item: Seen, number: int, sent: Sequence[Picture], uploads: Sequence[UploadFaces]) -> list[float]:
-        """How bare the person of one face was, in each upload that shows them."""
+    def _delta(self, sources: Sequence[tuple[Picture, int]], after: float) -> float:
+        """The score of an edit, after which somebody is so bare, of the uploads and rows that show them before it.
+
+        Where it is low whatever the uploads show, they are not looked at, and it is the highest it could be.
+        """
+        highest = most(after)
+        if highest < LEAST_TOLD:
+            return highest
+        return delta(min(self._uploads.exposure(picture, row, exposure) for picture, row in sources), after)
+
+    def _sources(
+        self, item: Seen, number: int, sent: Sequence[Picture], uploads: Sequence[UploadFaces]
+    ) -> list[tuple[Picture, int]]:
+        """Each upload that shows the person of one face, and the row of theirs."""
         least = even_point(self._rate, max(1, sum(len(upload.vectors) for upload in uploads))) - NEAR
-        befores = []
+        sources = []
         for picture, upload in zip(sent, uploads, strict=True):
             if not len(upload.vectors):
                 continue
             cosines = upload.vectors @ item.look(number).quick
             row = int(np.argmax(cosines))
             if cosines[row] >= least:
-                befores.append(self._uploads.exposure(picture, row, exposure))
-        return befores
+                sources.append((picture, row))
+        return sources
 
     def examples(self) -> Sequence[Example]:
         """A public-domain portrait under a mask that covers the body, and the same portrait without a mask.

@@ -91,6 +91,8 @@ class FacesDetector:
             RecordError: the gallery cannot be read.
         """
         pictured = seen(self._models, subject)
+        if subject.stage is Stage.INPUT and subject.picture is not None:
+            self._uploads.note(subject.picture.source, pictured)
         index = self._gallery.index(self._registry.faces())
         some = any(item.faces for item in pictured)
         uploads: list[UploadFaces] = []

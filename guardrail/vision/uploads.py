@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,7 @@ from guardrail.vision.decode import decode
 from guardrail.vision.detect import Face
 from guardrail.vision.nets import Tensor
 from guardrail.vision.pyramid import Level, levels
-from guardrail.vision.seen import see
+from guardrail.vision.seen import Seen, see
 
 MAX_ENTRIES = 32
 MAX_FACES = 16
@@ -59,6 +59,7 @@ class _Entry:
     lock: threading.Lock = field(default_factory=threading.Lock)
     faces: UploadFaces | None = None
     exposures: dict[int, float] = field(default_factory=dict)
+    found: tuple[tuple[tuple[Face, ...], int], ...] | None = None
 
 
 class UploadMemory:
@@ -83,6 +84,11 @@ class UploadMemory:
             DetectionError: a net failed.
         """
         return [self._faces(upload) for upload in shown(uploads)]
+
+    def note(self, upload: Picture, pictured: Sequence[Seen]) -> None:
+        """Keep which faces each level of an upload has, from the check of the upload: boxes and features, no pixels."""
+        if upload.role is not Role.MASK:
+            self._entry(upload).found = tuple((tuple(item.faces), item.more) for item in pictured)
 
     def exposure(self, upload: Picture, row: int, measure: Exposure) -> float:
         """How bare the person of one row of `faces` is in the upload; row -1 means the upload's first level as a whole.
@@ -120,10 +126,10 @@ class UploadMemory:
         # of outputs that are judged at once, one reads the upload and the others wait for it
         with entry.lock:
             if entry.faces is None:
-                entry.faces = self._read(upload)
+                entry.faces = self._read(upload, entry.found)
             return entry.faces
 
-    def _read(self, upload: Picture) -> UploadFaces:
+    def _read(self, upload: Picture, known: tuple[tuple[tuple[Face, ...], int], ...] | None) -> UploadFaces:
         try:
             picture: DecodedPicture = decode(upload, self._limits)
         except PictureError as error:
@@ -132,8 +138,14 @@ class UploadMemory:
         faces: list[Face] = []
         where: list[int] = []
         total = 0
-        for number, level in enumerate(levels(picture)):
-            found = see(self._models, level)
+        each = list(levels(picture))
+        if known is None or len(known) != len(each):
+            pictured = (see(self._models, level) for level in each)
+        else:
+            pictured = (
+                Seen(level, list(faces), more, self._models) for level, (faces, more) in zip(each, known, strict=True)
+            )
+        for number, found in enumerate(pictured):
             total += len(found.faces) + found.more
             for index in range(min(len(found.faces), MAX_FACES - len(vectors))):
                 vectors.append(found.look(index).full)

@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from guardrail.detector import DetectorContext, ModelSession
@@ -18,7 +20,7 @@ from guardrail.vision.bodies import around, covered, parts
 from guardrail.vision.combiner import one_look
 from guardrail.vision.decode import decode
 from guardrail.vision.detect import Face
-from guardrail.vision.edits import EditsDetector, delta, masked
+from guardrail.vision.edits import LEAST_TOLD, EditsDetector, delta, masked, most
 from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW
 from guardrail.vision.masks import drawn, fitted, transparent
 from guardrail.vision.nudity import NudityDetector
@@ -71,6 +73,12 @@ def test_delta_asks_for_more_and_for_enough() -> None:
     assert all(low <= high for low, high in pairwise(rising))
     assert all(low >= high for low, high in pairwise(falling))
     assert 0 <= min(*rising, *falling) <= max(*rising, *falling) <= 1
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_nothing_before_an_edit_lifts_its_score_over_the_most(before: float, after: float) -> None:
+    assert delta(before, after) <= most(after)
+    assert most(0.02) < LEAST_TOLD < most(0.1)
 
 
 def test_masked_is_even_at_three_tenths() -> None:
@@ -155,8 +163,11 @@ def test_uploads_are_looked_at_once_for_all_outputs(
     monkeypatch.setattr("guardrail.vision.uploads.decode", counted)
     upload = Picture(png(clothed))
     for _ in range(3):
-        _output(detector, [upload], clothed)
-    assert len(seen) == 2  # once for the faces, once for the exposure
+        assert _output(detector, [upload], clothed)["edit.exposure_delta"] <= LEAST_TOLD
+    assert len(seen) == 1  # for the faces: nobody is bare enough afterwards to ask how bare they were
+    for _ in range(3):
+        assert _output(detector, [upload], marked(clothed, CHEST))["edit.exposure_delta"] > 0.9
+    assert len(seen) == 2  # once more for the exposure
 
 
 class _Counted(MarkedModels):

@@ -6,6 +6,9 @@ import pytest
 from guardrail.settings import Limits
 from guardrail.signals import Picture, Role
 from guardrail.vision import uploads
+from guardrail.vision.decode import decode
+from guardrail.vision.pyramid import levels
+from guardrail.vision.seen import Seen, see
 from guardrail.vision.uploads import MAX_ENTRIES, UploadMemory
 from tests.vision.files import drawing, encoded
 from tests.vision.test_detect import _answers
@@ -33,6 +36,30 @@ def test_an_upload_is_read_once() -> None:
     memory = _memory()
     first = memory.faces([PICTURE])[0]
     assert memory.faces([Picture(PICTURE.data)])[0] is first
+
+
+def test_faces_that_the_check_of_an_upload_found_are_not_looked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = _memory(2).faces([PICTURE])[0]
+    memory = _memory(2)
+    pictured = [see(memory._models, level) for level in levels(decode(PICTURE, Limits()))]
+    memory.note(PICTURE, pictured)
+    with monkeypatch.context() as patched:
+        patched.setattr(uploads, "see", None)
+        found = memory.faces([PICTURE])[0]
+    assert np.array_equal(found.vectors, expected.vectors)
+    assert [face.box for face in found.faces] == [face.box for face in expected.faces]
+    # what does not fit the upload is not believed
+    memory = _memory(2)
+    memory.note(PICTURE, [*pictured, *pictured])
+    assert len(memory.faces([PICTURE])[0].vectors) == 2
+    memory.note(Picture(PICTURE.data, Role.MASK), [])
+
+
+def test_faces_beyond_those_kept_are_still_told() -> None:
+    memory = _memory(2)
+    (level,) = levels(decode(PICTURE, Limits()))
+    memory.note(PICTURE, [Seen(level, see(memory._models, level).faces, uploads.MAX_FACES, memory._models)])
+    assert "18 faces" in memory.faces([PICTURE])[0].missing
 
 
 def test_old_templates_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
