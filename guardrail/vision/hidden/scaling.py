@@ -10,7 +10,7 @@ instead of one known size, and windows of one line of text instead of the whole 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -44,7 +44,7 @@ _CANDIDATES, _WORTH_A_LOOK = 8, 0.5
 _STARTS, _WORTH_CLIMBING, _CLIMBS, _STEPS = 2, 0.45, 6, (1, 3)
 _MARGIN = 8
 _WIDTHS, _HEIGHTS = 3, 3
-_ROUNDED = 2.0
+_ROUNDED, _ALIKE = 2.0, 1.4
 _SOFT = 0.7
 _LIKELIER = 1.15
 
@@ -84,7 +84,7 @@ def suspects(rgb: RGB, most: int = 3) -> list[View]:
     grey = residual(rgb)
     framed = cv2.copyMakeBorder(grey, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REFLECT_101)
     across, down = periods(grey)
-    completed = (key for wide in across[:_WIDTHS] for kernel in COARSE for key in _completed(grey, wide, kernel))
+    completed = (key for wide in _widths(across) for kernel in COARSE for key in _completed(grey, wide, kernel))
     likely = _likely(framed, sizes(grey, across, down), completed)
     found = {key: _alone(framed, key) for key in likely}
     for start in sorted(found, key=lambda key: -found[key].most)[:_STARTS]:
@@ -179,6 +179,12 @@ def _alone(framed: Grey, key: Key) -> _Alone:
     return _Alone(most, float(left.mean()) * larger * (_LIKELIER if _regular(width, height, *key[0]) else 1.0))
 
 
+def _widths(across: Sequence[int]) -> list[int]:
+    """The clearest widths, and what the first may be a multiple of: a period also shows at its half and third."""
+    parts = [wide // part for wide in across[:1] for part in (2, 3) if wide % part == 0]
+    return list(dict.fromkeys([*across[:_WIDTHS], *(wide for wide in parts if wide >= _SMALLEST)]))
+
+
 def _completed(grey: Grey, wide: int, kernel: str) -> Iterator[Key]:
     """Sizes of a width that is right already, the heights by the rows that are read where most stands alone."""
     height, width = grey.shape
@@ -229,9 +235,17 @@ def sizes(grey: Grey, across: Iterable[int] = (), down: Iterable[int] = ()) -> l
     height, width = grey.shape
     wanted = usual_sizes(width, height, RATIOS)
     wanted |= {(side, side) for side in (*across, *down)}
+    # two sides of models together, where one of them shows
+    wanted |= {
+        (wide, high) for wide in across if wide in SIZES for high in SIZES if _alike(width / wide, height / high)
+    }
     for ratio in (*(width / wide for wide in across), *(height / high for high in down)):
         wanted |= roundings(width, height, ratio)
     return sorted(size for size in wanted if _fits(width, size[0]) and _fits(height, size[1]))
+
+
+def _alike(across: float, down: float) -> bool:
+    return max(across, down) <= _ALIKE * min(across, down)
 
 
 def usual_sizes(width: int, height: int, ratios: Iterable[float]) -> set[tuple[int, int]]:

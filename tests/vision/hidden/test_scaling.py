@@ -62,6 +62,8 @@ def test_an_unusual_size_is_found_by_its_period(target: tuple[int, int]) -> None
     ("kernel", "size", "target"),
     [
         ("pil_nearest", (720, 576), (448, 358)),
+        ("pil_nearest", (720, 630), (512, 448)),
+        ("cv2_nearest", (1278, 1278), (201, 201)),
         ("cv2_linear", (1000, 640), (380, 260)),
         ("cv2_cubic", (760, 1010), (258, 343)),
         ("cv2_lanczos4", (1030, 1150), (224, 192)),
