@@ -108,7 +108,7 @@ def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list
     """Lines of the bands, how small ones read when they are cut with more room, and how many more there may be."""
     lines: list[Line] = []
     others: list[Line] = []
-    even = bands.evened(rgb) if rest else rgb
+    even: RGB | None = None
     unread = max(0, len(rest) - _MOST_READ)
     for start in range(0, min(len(rest), _MOST_READ), _AT_ONCE):
         # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not
@@ -117,7 +117,9 @@ def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list
         fine = [box for box in wide if box.size[1] < _FINE]
         loose = [replace(box, size=(box.size[0], _LOOSE * box.size[1])) for box in fine]
         more = [*reader.read_boxes(rgb, fine).lines]
-        more += reader.read_boxes(even, [box for box in part if box.size[1] >= _FINE]).lines
+        if large := [box for box in part if box.size[1] >= _FINE]:
+            even = bands.evened(rgb) if even is None else even
+            more += reader.read_boxes(even, large).lines
         if not more:
             unread = 0
             break

@@ -21,6 +21,7 @@ MODEL = "ppocr-v4-det"
 STEP = 32
 """The network halves its input five times."""
 _LIKELY, _SURE, _GROW = 0.3, 0.5, 1.6
+_HALF = 127.5
 _THINNEST = 3.0
 MAX_BOXES = 400
 """Boxes kept of one map, the largest first; noise and halftone have thousands."""
@@ -71,11 +72,16 @@ def _map(models: ModelProvider, rgb: RGB, longest: int) -> NDArray[np.float32]:
     scale = min(1.0, longest / max(height, width))
     high, wide = (max(STEP, round(side * scale / STEP) * STEP) for side in (height, width))
     small = cv2.resize(rgb, (wide, high), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    feed = (small[:, :, ::-1].astype(np.float32) / 127.5 - 1.0).transpose(2, 0, 1)[None]
-    found = run(models.session(MODEL), MODEL, {"x": np.ascontiguousarray(feed)})[0]
+    found = run(models.session(MODEL), MODEL, {"x": feed(small)})[0]
     if found.shape != (1, 1, high, wide):
         raise DetectionError(f"model {MODEL!r} gave another shape than expected")
     return np.asarray(found[0, 0], dtype=np.float32)
+
+
+def feed(rgb: RGB) -> NDArray[np.float32]:
+    """(1, 3, height, width) of a picture as both networks of the room take it: blue first, -1 to 1."""
+    size = rgb.shape[1], rgb.shape[0]
+    return np.asarray(cv2.dnn.blobFromImage(rgb, 1 / _HALF, size, (_HALF,) * 3, swapRB=True), dtype=np.float32)
 
 
 def boxes_of(likely: NDArray[np.float32]) -> list[TextBox]:

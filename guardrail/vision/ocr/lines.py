@@ -13,7 +13,7 @@ from guardrail.detector import ModelProvider
 from guardrail.errors import DetectionError
 from guardrail.signals import RGB
 from guardrail.vision.nets import run
-from guardrail.vision.ocr.boxes import TextBox
+from guardrail.vision.ocr.boxes import TextBox, feed
 
 MODEL = "ppocr-v4-rec"
 CHARACTERS = (MODEL, "characters.txt")
@@ -77,10 +77,10 @@ class Lines:
 
     def _run(self, crops: Sequence[RGB]) -> list[tuple[str, float]]:
         widest = max(crop.shape[1] for crop in crops)
-        feed = np.zeros((len(crops), 3, HEIGHT, widest), np.float32)
+        batch = np.zeros((len(crops), 3, HEIGHT, widest), np.float32)
         for row, crop in enumerate(crops):
-            feed[row, :, :, : crop.shape[1]] = (crop[:, :, ::-1].astype(np.float32) / 127.5 - 1.0).transpose(2, 0, 1)
-        likely = run(self._session, MODEL, {"x": feed})[0]
+            batch[row, :, :, : crop.shape[1]] = feed(crop)[0]
+        likely = run(self._session, MODEL, {"x": batch})[0]
         if likely.ndim != 3 or likely.shape[0] != len(crops) or likely.shape[2] != len(self._characters):
             raise DetectionError(f"model {MODEL!r} gave another shape than expected")
         return [self._decoded(item) for item in likely]
