@@ -28,33 +28,45 @@ from guardrail.signals import (
 )
 from guardrail.taxonomy import Stage
 from guardrail.vision.combiner import NUDITY_HEADS, PHOTO, Heads, combine, graphic, medium, plain
-from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW, image_safety, open_nsfw
-from guardrail.vision.nets import Tensor
+from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW, Seen, image_safety, open_nsfw
 from guardrail.vision.pyramid import Level, pyramid
-from guardrail.vision.views import View, further, mirrored, turned, whole
+from guardrail.vision.views import BORDER, NEGATIVE, TILE, WHOLE, View, further, greyed, mirrored, part, turned, whole
+from guardrail.vision.worn import allowance, blockiness, colourless
 
 NAME = "vision.nudity"
 MAX_EVIDENCE = 8
 MAX_FURTHER = 12
 """Readings of one level beside the first: a grid of nine, a border, a negative."""
 
+MAX_CLOSER = 4
+"""Readings of one level, the barest ones, that are looked at more closely."""
+
 FLOOR = -4.5
 """Logit below which a picture is settled after one look at it."""
+OPEN = -2.5
+"""Logit below which it is settled after its mirror image and its turns."""
 UPRIGHT = 1.85
-"""Logit of the upright head from which a picture is not turned."""
-DOUBT = 0.7
-"""Logits taken off parts of a picture: several chances to look bare by accident."""
+"""Logit of the upright head from which a picture does not lie on its side."""
+SURE = 3.0
+"""The same from which it does not stand on its head either."""
 PLAUSIBLE = 1.0
 """How far, in logits, a side may be behind the most upright one and still count."""
 CLEARER = 0.5
 """How far, in logits, a turned side has to be ahead of the side as given to count."""
+GREYER = 0.4
+"""Logits taken off a reading without its colours: harmless pictures look barer so."""
+STRIPPED = 0.3
+"""Logits added within a border: where it ends is not known to the pixel."""
+DOUBT = 0.5
+"""Logits taken off a part of a picture that has to be turned: several chances to look bare by accident."""
 
 
 class Found(NamedTuple):
-    """The worst reading of one level: logit, name of the reading, open_nsfw's own probability."""
+    """A reading of one level: the logits of both heads, and open_nsfw's own probability."""
 
+    view: View
     bare: float
-    view: str | None
+    upright: float
     share: float
 
 
@@ -90,11 +102,14 @@ class NudityDetector:
         frames = len({level.frame for level in levels})
         nude, gore, bared, gored = [], [], [], []
         for at, (level, worst) in enumerate(zip(levels, found, strict=True)):
-            nsfw, nsfl = float(safety.nsfw[at]), float(safety.nsfl[at])
-            nude.append(combine(worst.bare, nsfw))
+            nsfw, nsfl, manner = float(safety.nsfw[at]), float(safety.nsfl[at]), float(art[at])
             gore.append(graphic(nsfl))
-            detail = {"open_nsfw": f"{worst.share:.2f}", "nsfw": f"{nsfw:.2f}", "medium": medium(float(art[at]), nsfw)}
-            bared.append(Evidence(frame=level.frame, view=worst.view, detail=detail))
+            if worst.view.box != WHOLE and worst.bare >= OPEN:
+                alone = image_safety(self._models, [part(level, worst.view.box)])
+                nsfw, manner = max(nsfw, float(alone.nsfw[0])), min(manner, float(heads.art(alone.features)[0]))
+            nude.append(combine(worst.bare, nsfw))
+            detail = {"open_nsfw": f"{worst.share:.2f}", "nsfw": f"{nsfw:.2f}", "medium": medium(manner, nsfw)}
+            bared.append(Evidence(frame=level.frame, view=worst.view.name, detail=detail))
             gored.append(Evidence(frame=level.frame, view=level.view, detail={"nsfl": f"{nsfl:.2f}"}))
         signals = _signal("sexual.nudity", nude, bared), _signal("harm.graphic", gore, gored)
         return Detection(signals, Coverage((f"{NAME}:frames={frames}",)))
@@ -108,41 +123,57 @@ class NudityDetector:
 
     def _bare(self, heads: Heads, levels: Sequence[Level]) -> list[Found]:
         """The worst reading of every level; what the first look leaves open gets further looks."""
-        views = [whole(level) for level in levels]
         firsts = plain(self._models, levels)
-        bare, upright = heads.read(firsts.features)
         worst = []
-        for at, view in enumerate(views):
-            found = Found(float(bare[at]), view.name, float(firsts.shares[at]))
-            worst.append(self._closer(heads, view, found, float(upright[at])) if found.bare >= FLOOR else found)
-        more = [
-            (at, view) for at, level in enumerate(levels) for view in islice(further(level, views[at]), MAX_FURTHER)
-        ]
-        if more:
-            seen = open_nsfw(self._models, [view.square for _, view in more])
-            for (at, view), logit, share in zip(more, heads.read(seen.features).bare, seen.shares, strict=True):
-                found = Found(float(logit) - (DOUBT if view.part else 0.0), view.name, float(share))
-                if found.bare > worst[at].bare:
-                    worst[at] = found
+        for at, level in enumerate(levels):
+            first = whole(level)
+            found = self._found(heads, [first], Seen(firsts.shares[at : at + 1], firsts.features[at : at + 1]))
+            more = list(islice(further(level, first), MAX_FURTHER))
+            if more:
+                found += self._found(heads, more, open_nsfw(self._models, [view.square for view in more]))
+            # the negative of a photograph looks less like a picture that stands upright than the photograph
+            found = [
+                item for item in found if item.view.kind != NEGATIVE or item.upright >= found[0].upright - PLAUSIBLE
+            ]
+            found.sort(key=lambda item: -item.bare)
+            blocks = blockiness(np.asarray(level.base)) if found[0].bare >= FLOOR else 1.0
+            for place, item in enumerate(found[:MAX_CLOSER]):
+                if item.bare >= FLOOR:
+                    found[place] = self._closer(heads, item, blocks)
+            worst.append(max(found, key=lambda item: item.bare))
         return worst
 
-    def _closer(self, heads: Heads, view: View, found: Found, upright: float) -> Found:
-        """The mean over a reading and its mirror image, in whichever turn seems upright and barest."""
-        sides = [view] if upright >= UPRIGHT else [view, *turned(view)]
-        squares = [side.square for side in sides[1:]] + [mirrored(side).square for side in sides]
-        seen = open_nsfw(self._models, squares)
-        bare, up = heads.read(seen.features)
-        count = len(sides)
-        straight: Tensor = np.concatenate([[found.bare], bare[: count - 1]])
-        standing = (np.concatenate([[upright], up[: count - 1]]) + up[count - 1 :]) / 2
-        mean = (straight + bare[count - 1 :]) / 2
+    def _found(self, heads: Heads, views: Sequence[View], seen: Seen) -> list[Found]:
+        bare, upright = heads.read(seen.features)
+        return [
+            Found(view, float(bare[at]), float(upright[at]), float(seen.shares[at])) for at, view in enumerate(views)
+        ]
+
+    def _closer(self, heads: Heads, first: Found, blocks: float) -> Found:
+        """The mean over a reading and its mirror image, in whichever turn seems upright and barest; if that is still
+        open, over both without their colours too, for a net of photographs reads too much into those of a painting."""
+        quarters = () if first.upright >= SURE else (2,) if first.upright >= UPRIGHT else (1, 2, 3)
+        sides = [first.view, *turned(first.view, quarters)]
+        views = [*sides[1:], *(mirrored(side) for side in sides)]
+        seen = self._found(heads, views, open_nsfw(self._models, [view.square for view in views]))
+        straight, back = [first, *seen[: len(sides) - 1]], seen[len(sides) - 1 :]
+        standing = np.array([(item.upright + other.upright) / 2 for item, other in zip(straight, back, strict=True)])
+        mean = np.array([(item.bare + other.bare) / 2 for item, other in zip(straight, back, strict=True)])
         counts = standing >= standing.max() - PLAUSIBLE
         counts[1:] &= standing[1:] > standing[0] + CLEARER
         chosen = int(np.where(counts, mean, -np.inf).argmax()) if counts.any() else 0
-        if chosen == 0:
-            return found._replace(bare=float(mean[0]))
-        name = sides[chosen].name if view.name is None else f"{view.name}/{sides[chosen].name}"
-        return Found(float(mean[chosen]), name, float(seen.shares[chosen - 1]))
+        found = straight[chosen]
+        bare = float(mean[chosen])
+        if bare >= OPEN and not colourless(found.view.square):
+            grey = [greyed(found.view), greyed(back[chosen].view)]
+            seen = self._found(heads, grey, open_nsfw(self._models, [view.square for view in grey]))
+            bare = (2 * bare + seen[0].bare + seen[1].bare - 2 * GREYER) / 4
+        if found.view.kind == TILE:
+            bare -= DOUBT if chosen else 0.0
+        else:
+            bare += allowance(found.view.square, found.view.side, blocks)
+            bare += STRIPPED if found.view.kind == BORDER else 0.0
+        return found._replace(bare=bare)
 
 
 def _signal(name: str, scores: Sequence[float], evidence: Sequence[Evidence]) -> Signal:

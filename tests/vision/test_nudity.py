@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from guardrail.detector import DetectorContext, ModelProvider
-from guardrail.errors import DetectionError, ModelMissingError
+from guardrail.errors import DetectionError, ModelMissingError, PictureError
 from guardrail.evaluation.disguises import DISGUISES, collage
 from guardrail.inference import ModelStore
-from guardrail.settings import Settings
+from guardrail.settings import Limits, Settings
 from guardrail.signals import RGB, DecodedPicture, Frame, GenerationRequest, Picture, Signal, Subject, best_scores
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
+from guardrail.vision.decode import decode
 from guardrail.vision.nudity import NudityDetector
 from tests.vision.golden.make import scene
 from tests.vision.tiny import Listed, TinyModels, nudity_models
@@ -141,3 +142,47 @@ def test_one_bad_frame_of_many_counts(models: ModelStore) -> None:
     found = _nudity(models, *(Frame(at, figure() if at == 3 else scene("square")) for at in range(5)))
     assert found.score >= LEAST
     assert [item.frame for item in found.evidence] == [3]
+
+
+def _file(picture: Image.Image, format: str, **options: object) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, format, **options)
+    return data.getvalue()
+
+
+def _palette() -> Image.Image:
+    picture = Image.fromarray(figure(60, 50)).quantize(32)
+    picture.info["transparency"] = bytes(range(0, 256, 8))
+    return picture
+
+
+ODD: dict[str, Callable[[], bytes]] = {
+    "CMYK": lambda: _file(Image.fromarray(figure(60, 50)).convert("CMYK"), "JPEG"),
+    "16 bits": lambda: _file(Image.fromarray(np.arange(3000, dtype=np.uint16).reshape(50, 60) * 21), "PNG"),
+    "palette with alpha": lambda: _file(_palette(), "PNG"),
+    "1x1": lambda: _file(Image.new("RGB", (1, 1), (200, 150, 120)), "PNG"),
+    "1 high": lambda: _file(Image.new("RGB", (65_535, 1), (200, 150, 120)), "PNG"),
+    "wrong profile": lambda: _file(Image.fromarray(figure(60, 50)), "PNG", icc_profile=b"no profile" * 30),
+    "transparent": lambda: _file(Image.new("RGBA", (40, 30), (200, 150, 120, 0)), "PNG"),
+    "animated": lambda: _file(
+        Image.new("RGB", (40, 30)),
+        "GIF",
+        save_all=True,
+        append_images=[Image.fromarray(figure(30, 40)), Image.new("RGB", (40, 30), (9, 99, 9))],
+    ),
+}
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("kind", ODD)
+def test_odd_pictures_are_scored_or_refused_with_advice(models: ModelStore, kind: str) -> None:
+    data = ODD[kind]()
+    if kind == "1 high":
+        with pytest.raises(PictureError) as refused:
+            decode(Picture(data), Limits())
+        assert refused.value.advice
+        return
+    decoded = decode(Picture(data), Limits())
+    detection = _detector(models).detect(Subject(Stage.OUTPUT, GenerationRequest(), picture=decoded))
+    assert detection.coverage.inspected == (f"vision.nudity:frames={len(decoded.frames)}",)
+    assert all(0 <= score <= 1 for score in best_scores(detection.signals).values())
