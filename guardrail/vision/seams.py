@@ -20,10 +20,11 @@ SEAM_RATIO = 2.5
 MAX_SEAMS = 2
 """Seams in each direction: grids up to 3 x 3."""
 LEAST_TILE = 0.2
-LEAST_PIXELS = 80
+LEAST_PIXELS = 64
 """Shorter side of a part, in pixels, below which nothing can be told of it."""
 LONGEST = 2.5
-"""Longest shape of a part, side by side: a strip in a square is no picture any more."""
+"""Longest shape of a part, by itself or as a share of the picture, whichever is shorter: longer ones are edges of
+something shown far more often than pictures."""
 LONGEST_WHOLE = 6.0
 """Longest shape of a collage: longer strips hold more pictures than seams are looked for."""
 
@@ -57,8 +58,10 @@ def tiles(pixels: RGB) -> list[Box]:
 
 
 def _shows(box: Box, pixels: RGB) -> bool:
-    high, wide = (box[3] - box[1]) * len(pixels), (box[2] - box[0]) * pixels.shape[1]
-    return bool(min(high, wide) >= LEAST_PIXELS and max(high, wide) <= LONGEST * min(high, wide))
+    across, down = box[2] - box[0], box[3] - box[1]
+    sides = across * pixels.shape[1], down * len(pixels)
+    longest = min(max(pair) / min(pair) for pair in (sides, (across, down)))
+    return bool(min(sides) >= LEAST_PIXELS and longest <= LONGEST)
 
 
 def _spans(seams: list[float]) -> list[tuple[float, float, bool]]:

@@ -27,7 +27,7 @@ BLOCKS = 1.15, 1.35
 BLOCKED_SIDE = 400
 """Longest side, in pixels, above which blocks vanish when the net's square is made."""
 BLOCK = 8
-MOST = 1.5
+MOST = 1.2
 
 
 def allowance(square: RGB, side: int, blocks: float) -> float:

@@ -44,7 +44,7 @@ def test_an_edge_taken_for_a_seam_loses_no_part() -> None:
     assert any(_near(box, (0.5, 0, 1, 1)) for box in found)
 
 
-@pytest.mark.parametrize(("heights", "widths"), [([60, 60], [300]), ([300, 300], [100, 1000]), ([92], [200, 200, 240])])
+@pytest.mark.parametrize(("heights", "widths"), [([60, 60], [300]), ([400, 100], [500]), ([92], [200, 200, 240])])
 def test_strips_and_scraps_are_no_parts(heights: list[int], widths: list[int]) -> None:
     rgb = _pieces(heights, widths)
     high, wide = rgb.shape[:2]
@@ -52,6 +52,10 @@ def test_strips_and_scraps_are_no_parts(heights: list[int], widths: list[int]) -
         sides = (right - left) * wide, (bottom - top) * high
         assert min(sides) >= LEAST_PIXELS - 1
         assert max(sides) <= LONGEST * min(sides) + 1
+
+
+def test_pictures_squeezed_into_flat_parts_are_found() -> None:
+    assert len(tiles(_pieces([70, 70], [320, 320]))) == 4
 
 
 def test_one_colour_has_no_seams() -> None:
