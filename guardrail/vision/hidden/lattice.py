@@ -76,18 +76,19 @@ def rows_of(residual: Grey, wide: int, nearest: int, *, centred: bool) -> list[i
     height, width = residual.shape
     step = width / wide
     aside, tall = max(1, round(step / 2)), max(1, round(_LINE[1] * step / _PARTS))
-    small = wide, max(1, height // tall)
-    read, left, right = (
-        cv2.LUT(cv2.resize(np.roll(residual, by, 1), (wide, height), interpolation=nearest), ENERGY)
-        for by in (0, aside, -aside)
+    energy = cv2.LUT(residual, ENERGY)
+    # means over rows first: which columns are read does not depend on them, and there is less to read
+    flat = cv2.resize(energy, (width, max(1, height // tall)), interpolation=cv2.INTER_AREA)
+    here, before, after = (
+        cv2.resize(np.roll(flat, by, 1), (wide, len(flat)), interpolation=nearest) for by in (0, aside, -aside)
     )
-    here, before, after = (cv2.resize(part, small, interpolation=cv2.INTER_AREA) for part in (read, left, right))
     alone = cv2.subtract(here, cv2.max(before, after), dtype=cv2.CV_32F)
     clear = cv2.blur(alone, (min(_LINE[0], wide), _PARTS))
     row, column = np.unravel_index(int(np.argmax(clear)), clear.shape)
-    middle = (int(row) + 0.5) * height / small[1]
+    middle = (int(row) + 0.5) * height / len(flat)
     top, bottom = max(0, round(middle - _AROUND * step)), min(height, round(middle + _AROUND * step))
-    line = read[top:bottom, max(0, int(column) - _LINE[0] // 2) : int(column) + _LINE[0] // 2].mean(axis=1)
+    read = cv2.resize(energy[top:bottom], (wide, bottom - top), interpolation=nearest)
+    line = read[:, max(0, int(column) - _LINE[0] // 2) : int(column) + _LINE[0] // 2].mean(axis=1)
     counts = np.arange(math.ceil(height / step / _ALIKE), min(height / _SHORTEST, height / step * _ALIKE), dtype=int)
     score = _standing(line, top, height / counts[:, None], centred=centred)
     order = np.argsort(-score)[:_ROWS]
