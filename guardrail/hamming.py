@@ -26,6 +26,8 @@ _FEWEST_BANDS = 11
 _TABLE_BYTES = 64 << 20
 _TABLE_BYTES_A_CODE = 64
 """What the bucket tables of a plan may take: so much, and so much more a code."""
+_TOGETHER, _MOST_CODES = 32, 1 << 19
+"""Queries looked up at once, and codes that they may be compared with at once."""
 _ARRAYS = ("codes", "offsets", "order")
 
 Codes = NDArray[np.uint8]
@@ -75,15 +77,11 @@ class Plan:
     @classmethod
     def make(cls, count: int, reach: int) -> Plan:
         """The plan that looks at the fewest buckets and codes within the memory allowed; exact up to `reach` bits."""
-        plans = [cls._of(reach, flips) for flips in (1, 2)]
+        fewest, most = (max(reach // (flips + 1) + 1, _FEWEST_BANDS) for flips in (2, 1))
+        plans = [cls(bands, reach // bands) for bands in range(most, fewest - 1, -1)]
         allowed = _TABLE_BYTES + _TABLE_BYTES_A_CODE * count
         affordable = [plan for plan in plans if plan.table_bytes <= allowed]
         return min(affordable or plans[:1], key=lambda plan: plan._looks(count))
-
-    @classmethod
-    def _of(cls, reach: int, flips: int) -> Plan:
-        bands = max(reach // (flips + 1) + 1, _FEWEST_BANDS)
-        return cls(bands, reach // bands)
 
     @property
     def table_bytes(self) -> int:
@@ -192,30 +190,45 @@ class MultiIndex:
         """
         if within > self.reach:
             raise ValueError(f"this index is exact up to {self.reach} bits")
-        found = [self._one(query, within) for query in queries]
-        rows = [row for row, _ in found]
-        query = np.repeat(np.arange(len(rows), dtype=np.int64), [len(row) for row in rows])
-        if not found:
-            return Hits(query, query, query)
-        return Hits(query, np.concatenate(rows), np.concatenate([distance for _, distance in found]))
+        parts = [
+            self._some(queries[start : start + _TOGETHER], within) for start in range(0, len(queries), _TOGETHER)
+        ] or [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64))]
+        query, row, distance = (np.concatenate(item) for item in zip(*parts, strict=True))
+        starts = np.repeat(np.arange(len(parts)) * _TOGETHER, [len(part[0]) for part in parts])
+        return Hits(query + starts, row, distance)
 
-    def _one(self, query: NDArray[np.uint64], within: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        bytes_ = query.view(np.uint8)[None]
-        keys = np.array([int(_keys(bytes_, start, end)[0]) for start, end in self._edges], dtype=np.int64)
-        slot = self._bases + (keys[self._bands] ^ self._masks)
-        begin = self._offsets[slot].astype(np.int64)
-        size = self._offsets[slot + 1].astype(np.int64) - begin
+    def _some(
+        self, queries: NDArray[np.uint64], within: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Query, row and distance of what lies near some queries, looked up at once; in halves if there is much."""
+        bytes_ = np.ascontiguousarray(queries).view(np.uint8)
+        keys = np.stack([_keys(bytes_, start, end) for start, end in self._edges], axis=1).astype(np.int64)
+        slot = ((keys[:, self._bands] ^ self._masks) + self._bases).reshape(-1)
+        begin = np.take(self._offsets, slot).astype(np.int64)
+        size = np.take(self._offsets, slot + 1) - begin
         full = np.flatnonzero(size)
         size = size[full]
-        # the positions begin, begin + 1, ... of every bucket, without a loop over buckets
         ends = np.cumsum(size)
         total = int(ends[-1]) if len(ends) else 0
-        at = np.repeat(self._bands[full] * len(self.codes) + begin[full] - (ends - size), size) + np.arange(total)
-        rows = self._order.reshape(-1)[at]
-        distance = np.bitwise_count(self.codes[rows] ^ query).sum(axis=1, dtype=np.int64)
+        if total > _MOST_CODES and len(queries) > 1:
+            half = len(queries) // 2
+            first, second = self._some(queries[:half], within), self._some(queries[half:], within)
+            query, row, distance = (np.concatenate(item) for item in zip(first, second, strict=True))
+            return query + np.repeat([0, half], [len(first[0]), len(second[0])]), row, distance
+        # the positions begin, begin + 1, ... of every bucket, without a loop over buckets
+        query, mask = np.divmod(full, len(self._masks))
+        starts = self._bands[mask] * len(self.codes) + begin[full] - (ends - size)
+        rows = np.take(self._order.reshape(-1), np.repeat(starts, size) + np.arange(total))
+        query = np.repeat(query, size)
+        bits = np.bitwise_count(np.take(self.codes, rows, axis=0) ^ np.take(queries, query, axis=0))
+        distance = bits[:, 0].astype(np.int64)
+        for word in range(1, bits.shape[1]):
+            distance += bits[:, word]
         near = np.flatnonzero(distance <= within)
-        kept, first = np.unique(rows[near], return_index=True)
-        return kept.astype(np.int64), distance[near][first]
+        pairs = query[near] * max(1, len(self.codes)) + rows[near]
+        kept, first_at = np.unique(pairs, return_index=True)
+        query, row = np.divmod(kept, max(1, len(self.codes)))
+        return query, row, distance[near][first_at]
 
 
 def _masks(width: int, flips: int) -> NDArray[np.int64]:

@@ -69,7 +69,12 @@ def test_both_plans_are_exact(flips: int, reach: int, monkeypatch: pytest.Monkey
 
 def test_a_long_list_is_cut_into_longer_bands() -> None:
     assert Plan.make(1_000_000, 31) == Plan(16, 1)
+    assert Plan.make(4_200_000, 31) == Plan(12, 2)
     assert Plan.make(10_000_000, 31) == Plan(11, 2)
+    for count in (10, 300_000, 2_000_000, 7_000_000):
+        for reach in (0, 7, 31, 40, 63):
+            plan = Plan.make(count, reach)
+            assert plan.flips == reach // plan.bands
     assert Plan.make(400, 0) == Plan(11, 0)
     for plan in (Plan(16, 1), Plan(11, 2), Plan(14, 2)):
         edges = plan.edges
@@ -107,6 +112,19 @@ def test_wrong_shapes_and_reaches_are_refused() -> None:
         MultiIndex.build(CODES, 64)
     with pytest.raises(ValueError, match="exact up to 31"):
         INDEXES[31].search(words(CODES[:1]), 32)
+
+
+@pytest.mark.parametrize("most", [1, 200, 1 << 19])
+def test_queries_looked_up_together_find_what_each_finds_alone(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("guardrail.hamming._MOST_CODES", most)
+    queries = words(np.stack([flipped(CODES[row], list(range(row % 32))) for row in range(0, 400, 5)]))
+    alone = {
+        (number, row, distance)
+        for number, query in enumerate(queries)
+        for _, row, distance in pairs(INDEXES[31].search(query[None], 31))
+    }
+    assert len(alone) >= 80
+    assert pairs(INDEXES[31].search(queries, 31)) == alone
 
 
 def test_an_empty_index_finds_nothing() -> None:
