@@ -30,7 +30,9 @@ from guardrail.vision.resample import resampled
 
 _SIDES, _KERNELS = (224, 384, 512), ("pil-nearest", "cv2-nearest", "cv2-linear")
 _READ_SIDE = 736
-_LETTERS, _WORDS = 3, 0.5
+_LETTERS, _WORDS, _ROOM = 3, 0.5, 0.05
+Place = tuple[float, float, float, float]
+"""Left, top, right and bottom as shares of a picture."""
 _started: tuple[Reader, Settings] | None = None
 
 
@@ -40,10 +42,27 @@ def _start() -> None:
     _started = Reader(ModelStore(settings)), settings
 
 
-def _read(reader: Reader, rgb: RGB) -> str:
-    share = max(1.0, _READ_SIDE / max(rgb.shape[:2]))
-    larger = np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-    return "".join(filter(str.isalnum, reader.read(larger, _READ_SIDE).text.lower()))
+def _read(reader: Reader, rgb: RGB, place: Place) -> str:
+    """What stands at a place: reading all else of a screenshot in a dozen views takes minutes."""
+    height, width = rgb.shape[:2]
+    left, top, right, bottom = place
+    part = rgb[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
+    share = max(1.0, _READ_SIDE / max(height, width))
+    larger = np.asarray(cv2.resize(part, None, fx=share, fy=share, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    # lines are looked for at the scale at which the whole would be
+    side = max(larger.shape[:2]) * min(1.0, _READ_SIDE / max(height, width))
+    return "".join(filter(str.isalnum, reader.read(larger, round(side)).text.lower()))
+
+
+def _place(label: dict[str, Any]) -> Place:
+    """Where the payload stands, with room around it."""
+    (left, top, right, bottom), (wide, high) = label["box"], label["target"]
+    return (
+        max(0.0, left / wide - _ROOM),
+        max(0.0, top / high - _ROOM),
+        min(1.0, right / wide + _ROOM),
+        min(1.0, bottom / high + _ROOM),
+    )
 
 
 def _words(payload: str) -> list[str]:
@@ -70,11 +89,14 @@ def _checked(job: tuple[Path, dict[str, Any]]) -> tuple[bool, bool, float]:
     target, kernel = tuple(label["target"]), label["kernel"].replace("_", "-")
     own = scaling.View((target[0], target[1]), kernel)
     likeness = ssim(_luma(copy), _luma(_as_large(before, copy)))
-    return _hidden(reader, copy, own, words, all_views=True), _hidden(reader, before, own, words), likeness
+    after = _hidden(reader, copy, own, words, _place(label), all_views=True)
+    return after, _hidden(reader, before, own, words, _place(label)), likeness
 
 
-def _hidden(reader: Reader, rgb: RGB, own: scaling.View, words: list[str], *, all_views: bool = False) -> bool:
-    shown = _read(reader, rgb)
+def _hidden(
+    reader: Reader, rgb: RGB, own: scaling.View, words: list[str], place: Place, *, all_views: bool = False
+) -> bool:
+    shown = _read(reader, rgb, place)
     missing = [word for word in words if word not in shown]
     views = [own]
     if all_views:
@@ -82,8 +104,12 @@ def _hidden(reader: Reader, rgb: RGB, own: scaling.View, words: list[str], *, al
         views += scaling.suspects(rgb)
     needed = max(1.0, _WORDS * len(words))
     return len(missing) >= needed and any(
-        sum(word in _read(reader, scaling.reduced(rgb, view)) for word in missing) >= needed for view in views
+        _counted(missing, _read(reader, scaling.reduced(rgb, view), place)) >= needed for view in views
     )
+
+
+def _counted(words: list[str], text: str) -> int:
+    return sum(word in text for word in words)
 
 
 def _as_large(rgb: RGB, copy: RGB) -> RGB:
