@@ -11,11 +11,11 @@ from guardrail.signals import RGB
 
 SIGNS = 128
 """Places at which every row is looked at."""
-SEAM = 9.0
-"""Least step, in levels of all channels together, across a seam."""
+SEAM = 21.0
+"""Least step, in levels of all channels together, across a seam: over the blocks of heavy JPEG it is smaller."""
 SEAM_REST = 0.35
 """Share of a seam's length at which the step may be smaller."""
-SEAM_RATIO = 2.5
+SEAM_RATIO = 3.0
 """How much larger that step is than those a few rows away."""
 MAX_SEAMS = 2
 """Seams in each direction: grids up to 3 x 3."""

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from guardrail.signals import RGB
 from guardrail.vision.seams import LEAST_PIXELS, LONGEST, tiles
@@ -60,3 +63,19 @@ def test_pictures_squeezed_into_flat_parts_are_found() -> None:
 
 def test_one_colour_has_no_seams() -> None:
     assert tiles(np.full((200, 300, 3), 90, np.uint8)) == []
+
+
+@pytest.mark.parametrize("quality", [30, 40])
+def test_blocks_of_heavy_jpeg_are_no_seams(quality: int) -> None:
+    """A soft slope, which JPEG cuts into steps from edge to edge, unlike the pieces of a collage saved the same way."""
+    y, x = np.mgrid[0:320, 0:320]
+    slope = np.stack([60 + 0.3 * y, 90 + 0.2 * y, 70 + 0.25 * y + 0.02 * x], axis=2).astype(np.uint8)
+
+    def saved(rgb: RGB) -> RGB:
+        data = io.BytesIO()
+        Image.fromarray(rgb).save(data, "JPEG", quality=quality)
+        with Image.open(data) as again:
+            return np.asarray(again)
+
+    assert tiles(saved(slope)) == []
+    assert len(tiles(saved(_pieces([160, 160], [160, 160])))) == 4
