@@ -43,8 +43,10 @@ MAX_CLOSER = 4
 
 FLOOR = -4.5
 """Logit below which a picture is settled after one look at it."""
-OPEN = -2.5
-"""Logit below which it is settled after its mirror image and its turns."""
+OPEN = -1.5
+"""Logit below which a part of it is, and below which nobody looks at it upside down or without its colours."""
+PARTLY = -1.0
+"""Logit from which image-safety-s looks at a part by itself; below, nothing it can say lifts it to an even call."""
 UPRIGHT = 1.85
 """Logit of the upright head from which a picture does not lie on its side."""
 SURE = 3.0
@@ -104,7 +106,7 @@ class NudityDetector:
         for at, (level, worst) in enumerate(zip(levels, found, strict=True)):
             nsfw, nsfl, manner = float(safety.nsfw[at]), float(safety.nsfl[at]), float(art[at])
             gore.append(graphic(nsfl))
-            if worst.view.box != WHOLE and worst.bare >= OPEN:
+            if worst.view.box != WHOLE and worst.bare >= PARTLY:
                 alone = image_safety(self._models, [part(level, worst.view.box)])
                 nsfw, manner = max(nsfw, float(alone.nsfw[0])), min(manner, float(heads.art(alone.features)[0]))
             nude.append(combine(worst.bare, nsfw))
@@ -136,9 +138,9 @@ class NudityDetector:
                 item for item in found if item.view.kind != NEGATIVE or item.upright >= found[0].upright - PLAUSIBLE
             ]
             found.sort(key=lambda item: -item.bare)
-            blocks = blockiness(np.asarray(level.base)) if found[0].bare >= FLOOR else 1.0
+            blocks = blockiness(np.asarray(level.base))[0] if found[0].bare >= FLOOR else 1.0
             for place, item in enumerate(found[:MAX_CLOSER]):
-                if item.bare >= FLOOR:
+                if item.bare >= (OPEN if item.view.kind == TILE else FLOOR):
                     found[place] = self._closer(heads, item, blocks)
             worst.append(max(found, key=lambda item: item.bare))
         return worst
@@ -152,7 +154,9 @@ class NudityDetector:
     def _closer(self, heads: Heads, first: Found, blocks: float) -> Found:
         """The mean over a reading and its mirror image, in whichever turn seems upright and barest; if that is still
         open, over both without their colours too, for a net of photographs reads too much into those of a painting."""
-        quarters = () if first.upright >= SURE else (2,) if first.upright >= UPRIGHT else (1, 2, 3)
+        quarters: tuple[int, ...] = (1, 2, 3) if first.upright < UPRIGHT else ()
+        if UPRIGHT <= first.upright < SURE and first.bare >= OPEN:
+            quarters = (2,)
         sides = [first.view, *turned(first.view, quarters)]
         views = [*sides[1:], *(mirrored(side) for side in sides)]
         seen = self._found(heads, views, open_nsfw(self._models, [view.square for view in views]))

@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrail.signals import RGB
+from guardrail.vision.worn import BLOCKS, blockiness
 
 SIGNS = 128
 """Places at which every row is looked at."""
-SEAM = 21.0
-"""Least step, in levels of all channels together, across a seam: over the blocks of heavy JPEG it is smaller."""
+SEAM = 9.0
+"""Least step, in levels of all channels together, across a seam."""
+CLEAR_SEAM = 21.0
+"""The same in a picture with the blocks of heavy JPEG: steps over their edges are smaller."""
 SEAM_REST = 0.35
 """Share of a seam's length at which the step may be smaller."""
-SEAM_RATIO = 3.0
+SEAM_RATIO = 2.5
 """How much larger that step is than those a few rows away."""
 MAX_SEAMS = 2
 """Seams in each direction: grids up to 3 x 3."""
@@ -40,7 +43,12 @@ def tiles(pixels: RGB) -> list[Box]:
     high, wide = pixels.shape[:2]
     if max(high, wide) > LONGEST_WHOLE * min(high, wide):
         return []
-    for seams, across in ((_seams(pixels), True), (_seams(pixels.transpose(1, 0, 2)), False)):
+    found = _grid(pixels, SEAM)
+    return _grid(pixels, CLEAR_SEAM) if found and blockiness(pixels)[1] >= BLOCKS[0] else found
+
+
+def _grid(pixels: RGB, least: float) -> list[Box]:
+    for seams, across in ((_seams(pixels, least), True), (_seams(pixels.transpose(1, 0, 2), least), False)):
         if not seams:
             continue
         apart: list[Box] = []
@@ -49,7 +57,7 @@ def tiles(pixels: RGB) -> list[Box]:
             size = len(pixels) if across else pixels.shape[1]
             part = slice(round(low * size), round(high * size))
             # each strip is looked at alone: the strips of a collage need not be divided alike
-            inner = _seams(pixels[part].transpose(1, 0, 2) if across else pixels[:, part])
+            inner = _seams(pixels[part].transpose(1, 0, 2) if across else pixels[:, part], least)
             for first, last, again in _spans(inner):
                 box = (first, low, last, high) if across else (low, first, high, last)
                 (apart if once and again else joined).append(box)
@@ -73,7 +81,7 @@ def _spans(seams: list[float]) -> list[tuple[float, float, bool]]:
     return pairs
 
 
-def _seams(pixels: RGB) -> list[float]:
+def _seams(pixels: RGB, least: float) -> list[float]:
     """Heights, as shares, of straight lines from edge to edge at which most of the picture changes from row to row.
 
     An edge of something shown is soft over some rows, crooked, or shorter; a seam is none of these.
@@ -86,7 +94,7 @@ def _seams(pixels: RGB) -> list[float]:
     clear = steps - SEAM_RATIO * np.maximum(around, 1.0)
     places: list[float] = []
     for at in np.argsort(-clear, kind="stable"):
-        if clear[at] < 0 or steps[at] < SEAM or len(places) == MAX_SEAMS:
+        if clear[at] < 0 or steps[at] < least or len(places) == MAX_SEAMS:
             break
         place = (int(at) + 1) / len(pixels)
         if min(place, 1 - place) >= LEAST_TILE and all(abs(place - other) >= LEAST_TILE for other in places):

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -14,7 +14,7 @@ from tests.vision.golden.make import scene
 
 SIDES = st.integers(1, 5000)
 RATIOS = st.floats(0.5, 3)
-COLOUR = scene("square")
+COLOUR = scene("square")[:60, :60]
 GREY = np.repeat(COLOUR[..., :1], 3, axis=2)
 
 
@@ -26,7 +26,7 @@ def _saved(rgb: RGB, quality: int) -> RGB:
 
 
 def _textured() -> RGB:
-    rgb = np.asarray(Image.fromarray(COLOUR).resize((224, 200))).astype(np.int16)
+    rgb = np.asarray(Image.fromarray(scene("square")).resize((224, 200))).astype(np.int16)
     return np.asarray((rgb + np.random.default_rng(0).normal(0, 12, rgb.shape)).clip(0, 255), dtype=np.uint8)
 
 
@@ -34,6 +34,7 @@ def test_an_ordinary_picture_needs_no_allowance() -> None:
     assert allowance(COLOUR, ENOUGH, 1.0) == 0
 
 
+@settings(deadline=None, max_examples=50)
 @given(SIDES, SIDES, RATIOS, RATIOS)
 def test_it_rises_with_what_was_lost_and_is_bounded(side: int, other: int, blocks: float, more: float) -> None:
     small, large = sorted((side, other))
@@ -53,10 +54,10 @@ def test_grey_is_told_from_colour_also_after_jpeg() -> None:
 @pytest.mark.parametrize("turned", [False, True])
 def test_heavy_jpeg_is_told_from_light(turned: bool) -> None:
     rgb = np.rot90(_textured()) if turned else _textured()
-    assert blockiness(_saved(rgb, 30)) > BLOCKS[0] > blockiness(rgb)
-    assert blockiness(_saved(rgb, 30)[3:, 5:]) > BLOCKS[0]
+    assert blockiness(_saved(rgb, 30))[0] > BLOCKS[0] > blockiness(rgb)[1]
+    assert blockiness(_saved(rgb, 30)[3:, 5:])[0] > BLOCKS[0]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 640), (640, 1), (23, 23), (24, 24)])
 def test_pictures_too_small_for_blocks(size: tuple[int, int]) -> None:
-    assert np.isfinite(blockiness(np.full((*size, 3), 128, np.uint8)))
+    assert np.isfinite(blockiness(np.full((*size, 3), 128, np.uint8))).all()
