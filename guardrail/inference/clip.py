@@ -63,6 +63,7 @@ class ClipSpec(BaseModel):
     std: _Three = Field(description="per channel")
     context: int = Field(ge=4, le=4096, description="tokens of a text, padding among them")
     pad: int = Field(ge=0, description="id of the padding")
+    pad_side: Literal["right", "left"] = Field("right", description="where the padding stands")
     clean: Literal["none", "whitespace", "lower", "canonicalize"] = Field("none", description="before the tokenizer")
     vector: int = Field(ge=2, le=8192, description="length of an embedding")
     scale: float = Field(gt=0, description="logits per unit of cosine, learned")
@@ -139,7 +140,7 @@ class ClipTokens:
         except Exception as error:
             raise ModelIntegrityError("the tokenizer file of the CLIP does not load") from error
         self._tokenizer.enable_truncation(spec.context)
-        self._tokenizer.enable_padding(length=spec.context, pad_id=spec.pad)
+        self._tokenizer.enable_padding(direction=spec.pad_side, length=spec.context, pad_id=spec.pad)
 
     def ids(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """(texts, context) int64; a text that is too long loses its end."""

@@ -84,6 +84,28 @@ def hub_clip(folder: Path) -> Path:
 
 def hub_siglip(folder: Path) -> Path:
     """A SigLIP of transformers: 48 pixels squashed, 2 layers, 64-d vectors, context 16."""
+    tokenizer = word_tokenizer()
+    _siglip(folder, tokenizer.get_vocab_size())
+    _fast(tokenizer, folder, 16, eos_token="<eos>", pad_token="<pad>", unk_token="<unk>")
+    return folder
+
+
+def hub_siglip2(folder: Path) -> Path:
+    """The same with the tokenizer of SigLIP 2: pairs and bytes in the manner of Gemma, lower case, padded on the left."""
+    from transformers import Siglip2Tokenizer
+
+    marks = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    letters = ["\u2581", *sorted({letter for word in WORDS for letter in word})]
+    pairs = [("a", "\u2581"), ("d", "o"), ("do", "g"), ("c", "a"), ("ca", "t"), ("o", "f"), ("of", "\u2581")]
+    known = [letter for letter in letters if letter not in marks]
+    vocabulary = {token: at for at, token in enumerate([*marks, *known, *("".join(pair) for pair in pairs)])}
+    merges = [pair for pair in pairs if set(pair) <= vocabulary.keys()]
+    _siglip(folder, len(vocabulary))
+    Siglip2Tokenizer(vocab=vocabulary, merges=merges, model_max_length=16).save_pretrained(folder)
+    return folder
+
+
+def _siglip(folder: Path, words: int) -> None:
     import torch
     from transformers import SiglipConfig, SiglipImageProcessor, SiglipModel
 
@@ -93,9 +115,8 @@ def hub_siglip(folder: Path) -> Path:
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
     }
-    tokenizer = word_tokenizer()
     text = size | {
-        "vocab_size": tokenizer.get_vocab_size(),
+        "vocab_size": words,
         "max_position_embeddings": 16,
         "projection_size": 64,
         "eos_token_id": 1,
@@ -106,8 +127,6 @@ def hub_siglip(folder: Path) -> Path:
     config = SiglipConfig(text_config=text, vision_config=size | {"image_size": 48, "patch_size": 16})
     SiglipModel(config).eval().save_pretrained(folder, safe_serialization=True)
     SiglipImageProcessor(size={"height": 48, "width": 48}).save_pretrained(folder)
-    _fast(tokenizer, folder, 16, eos_token="<eos>", pad_token="<pad>", unk_token="<unk>")
-    return folder
 
 
 def open_siglip(folder: Path) -> Path:

@@ -76,7 +76,9 @@ def _of_open_clip(folder: Path) -> tuple[Any, Any]:
     return images.numpy(), texts.numpy()
 
 
-@pytest.fixture(scope="module", params=["transformers-clip", "transformers-siglip", "open-clip-siglip"])
+@pytest.fixture(
+    scope="module", params=["transformers-clip", "transformers-siglip", "transformers-siglip2", "open-clip-siglip"]
+)
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     from tests.inference.export import folders
 
@@ -84,6 +86,7 @@ def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     makers = {
         "transformers-clip": (folders.hub_clip, _of_transformers),
         "transformers-siglip": (folders.hub_siglip, _of_transformers),
+        "transformers-siglip2": (folders.hub_siglip2, _of_transformers),
         "open-clip-siglip": (folders.open_siglip, _of_open_clip),
     }
     make, theirs = makers[request.param]
