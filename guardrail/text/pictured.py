@@ -24,7 +24,7 @@ from guardrail.signals import (
 from guardrail.taxonomy import Stage
 from guardrail.text.instructions import MODELS, Instructions
 from guardrail.text.listing import spoken
-from guardrail.text.misread import misread
+from guardrail.text.misread import Misread
 from guardrail.text.reading import readable
 from guardrail.text.views import PromptViews
 
@@ -78,19 +78,20 @@ class PicturedDetector:
         """
         # what was found twice is read once
         lines = spoken([line for line, _ in groupby(item.text[:_MAX_CHARS].splitlines())])
-        best = self._score_text(lines, item.concealed)
+        misread = Misread()
+        best = self._score_text(lines, item.concealed, misread)
         if len(lines) > _TOGETHER:
             starts = range(0, len(lines) - _TOGETHER + 1, max(1, len(lines) // _MAX_PARTS))
             parts = [lines[start : start + _TOGETHER] for start in starts]
-            best = max(best, *(self._score_text(part, item.concealed, of=len(parts)) for part in parts))
+            best = max(best, *(self._score_text(part, item.concealed, misread, of=len(parts)) for part in parts))
         return best
 
-    def _score_text(self, lines: Sequence[str], concealed: bool, of: int = 1) -> float:
+    def _score_text(self, lines: Sequence[str], concealed: bool, misread: Misread, of: int = 1) -> float:
         text = " ".join(" ".join(lines).split())
         if sum(map(str.isalpha, text)) < _MIN_LETTERS:
             return 0.0
         views = readable(PromptViews(text).all, _CLEARER)[:_MAX_VIEWS]
-        texts = dict.fromkeys([*(view.text for view in views), misread(views[0].text)])
+        texts = dict.fromkeys([*(view.text for view in views), misread.repaired(views[0].text)])
         return max(self._instructions.score_found(text, concealed=concealed, of=of) for text in texts)
 
 

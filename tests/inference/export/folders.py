@@ -91,7 +91,7 @@ def hub_siglip(folder: Path) -> Path:
 
 
 def hub_siglip2(folder: Path) -> Path:
-    """The same with the tokenizer of SigLIP 2: pairs and bytes in the manner of Gemma, lower case, padded on the left."""
+    """The same with the tokenizer of SigLIP 2: pairs and bytes as Gemma has, lower case, padded on the left."""
     from transformers import Siglip2Tokenizer
 
     marks = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *(f"<0x{byte:02X}>" for byte in range(256))]
