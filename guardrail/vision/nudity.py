@@ -138,7 +138,7 @@ class NudityDetector:
                 item for item in found if item.view.kind != NEGATIVE or item.upright >= found[0].upright - PLAUSIBLE
             ]
             found.sort(key=lambda item: -item.bare)
-            blocks = blockiness(np.asarray(level.base))[0] if found[0].bare >= FLOOR else 1.0
+            blocks = blockiness(np.asarray(level.base)) if found[0].bare >= FLOOR else 1.0
             for place, item in enumerate(found[:MAX_CLOSER]):
                 if item.bare >= (OPEN if item.view.kind == TILE else FLOOR):
                     found[place] = self._closer(heads, item, blocks)

@@ -44,7 +44,7 @@ def tiles(pixels: RGB) -> list[Box]:
     if max(high, wide) > LONGEST_WHOLE * min(high, wide):
         return []
     found = _grid(pixels, SEAM)
-    return _grid(pixels, CLEAR_SEAM) if found and blockiness(pixels)[1] >= BLOCKS[0] else found
+    return _grid(pixels, CLEAR_SEAM) if found and blockiness(pixels) >= BLOCKS[0] else found
 
 
 def _grid(pixels: RGB, least: float) -> list[Box]:

@@ -36,7 +36,7 @@ def allowance(square: RGB, side: int, blocks: float) -> float:
     Args:
         square: the reading.
         side: longest side of the picture in pixels.
-        blocks: the smaller that `blockiness` says of the picture.
+        blocks: what `blockiness` says of the picture.
     """
     total = SMALL * min(max(math.log2(ENOUGH / side), 0.0), 1.0)
     if colourless(square):
@@ -52,15 +52,10 @@ def colourless(pixels: RGB) -> bool:
     return float(np.quantile(channels.max(axis=2) - channels.min(axis=2), 0.99)) <= GREY
 
 
-def blockiness(pixels: RGB) -> tuple[float, float]:
-    """How much larger steps between neighbours are at every eighth row and column than elsewhere; 1 for no blocks.
-
-    Returns:
-        (the smaller, the larger) of both directions: the smaller is sure, the larger may be an edge of something shown.
-    """
+def blockiness(pixels: RGB) -> float:
+    """How much larger steps between neighbours are at every eighth row and column than elsewhere; 1 for no blocks."""
     grey = pixels.mean(axis=2, dtype=np.float32)
-    across, down = _blocks(grey), _blocks(grey.T)
-    return min(across, down), max(across, down)
+    return min(_blocks(grey), _blocks(grey.T))
 
 
 def _blocks(grey: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:

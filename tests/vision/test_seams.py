@@ -69,7 +69,9 @@ def test_one_colour_has_no_seams() -> None:
 def test_blocks_of_heavy_jpeg_are_no_seams(quality: int) -> None:
     """A soft slope, which JPEG cuts into steps from edge to edge, unlike the pieces of a collage saved the same way."""
     y, x = np.mgrid[0:320, 0:320]
-    slope = np.stack([60 + 0.3 * y, 90 + 0.2 * y, 70 + 0.25 * y + 0.02 * x], axis=2).astype(np.uint8)
+    slope = np.stack([60 + 0.3 * y + 0.2 * x, 90 + 0.2 * y + 0.25 * x, 70 + 0.25 * y + 0.2 * x], axis=2).astype(
+        np.uint8
+    )
 
     def saved(rgb: RGB) -> RGB:
         data = io.BytesIO()

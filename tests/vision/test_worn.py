@@ -54,10 +54,10 @@ def test_grey_is_told_from_colour_also_after_jpeg() -> None:
 @pytest.mark.parametrize("turned", [False, True])
 def test_heavy_jpeg_is_told_from_light(turned: bool) -> None:
     rgb = np.rot90(_textured()) if turned else _textured()
-    assert blockiness(_saved(rgb, 30))[0] > BLOCKS[0] > blockiness(rgb)[1]
-    assert blockiness(_saved(rgb, 30)[3:, 5:])[0] > BLOCKS[0]
+    assert blockiness(_saved(rgb, 30)) > BLOCKS[0] > blockiness(rgb)
+    assert blockiness(_saved(rgb, 30)[3:, 5:]) > BLOCKS[0]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 640), (640, 1), (23, 23), (24, 24)])
 def test_pictures_too_small_for_blocks(size: tuple[int, int]) -> None:
-    assert np.isfinite(blockiness(np.full((*size, 3), 128, np.uint8))).all()
+    assert np.isfinite(blockiness(np.full((*size, 3), 128, np.uint8)))
