@@ -86,6 +86,7 @@ check: lint types imports
 bench: $(VENV)/.dev weights
 	$(BIN)/guardrail bench text
 	$(BIN)/guardrail bench output
+	$(BIN)/guardrail bench upload
 	$(BIN)/guardrail bench structure
 	$(BIN)/guardrail bench start
 	$(BIN)/python loadtests/overhead.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import platform
 import resource
@@ -29,7 +30,7 @@ from guardrail.inference import ModelStore
 from guardrail.policy import load_policy
 from guardrail.records import LocalRegistry
 from guardrail.settings import Settings, load_settings
-from guardrail.signals import GenerationRequest
+from guardrail.signals import GenerationRequest, Picture
 
 _TEXT = (
     "a quiet harbour at dawn with wooden boats, soft mist over the water, gulls on the pier, a lighthouse far "
@@ -108,6 +109,31 @@ def output(runs: int, as_json: bool) -> None:
             run = _output(guard, data.getvalue())
             run()
             rows[f"1024x1024 {format}, {faces}"] = _timed([run] * runs)
+    _report(rows, as_json)
+
+
+@command.command()
+@click.option("--runs", default=15, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def upload(runs: int, as_json: bool) -> None:
+    """Input checks of a 1024x1024 upload (a public-domain portrait), and output checks of edits of it."""
+    keep_freed_memory()
+    settings = load_settings(record=False)
+    portrait = ModelStore(settings).file("sample-portraits", "astronaut.png")
+    image = Image.open(portrait).convert("RGB").resize((1024, 1024), Image.Resampling.LANCZOS)
+    rows: dict[str, dict[str, float]] = {}
+    with Guard.from_policy(settings=settings) as guard:
+        for format in ("JPEG", "PNG"):
+            # an upload that was seen before is remembered, so each run has another one
+            uploads = [_upload(image, format, number) for number in range(runs + 1)]
+            edited = _encoded(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), format)
+            rows[f"{format}, edit of an upload never seen"] = _timed(
+                [functools.partial(guard.check_outputs_sync, item, [edited]) for item in uploads[:runs]], warm=0
+            )
+            rows[f"{format}, input"] = _timed([functools.partial(guard.check_inputs_sync, uploads[-1])] * runs)
+            rows[f"{format}, edit of an upload seen before"] = _timed(
+                [functools.partial(guard.check_outputs_sync, uploads[-1], [edited])] * runs
+            )
     _report(rows, as_json)
 
 
@@ -249,15 +275,28 @@ def _checked(guard: Guard, prompt: str) -> Callable[[], object]:
     return lambda: guard.check_prompt_sync(prompt)
 
 
+def _upload(image: Image.Image, format: str, number: int) -> GenerationRequest:
+    """A request with the picture, one pixel of which differs from number to number."""
+    numbered = image.copy()
+    numbered.putpixel((0, 0), (number % 256, 0, 0))
+    return GenerationRequest(uploads=(Picture(_encoded(numbered, format)),), operation="edit")
+
+
+def _encoded(image: Image.Image, format: str) -> bytes:
+    data = io.BytesIO()
+    image.save(data, format, quality=95)
+    return data.getvalue()
+
+
 def _output(guard: Guard, data: bytes) -> Callable[[], object]:
     request = GenerationRequest()
     return lambda: guard.check_outputs_sync(request, [data])
 
 
-def _timed(runs: list[Callable[[], Any]]) -> dict[str, float]:
-    """Wall and process CPU milliseconds of each run."""
+def _timed(runs: list[Callable[[], Any]], warm: int = 3) -> dict[str, float]:
+    """Wall and process CPU milliseconds of each run, after `warm` or more of them that are not counted."""
     wall, cpu = [], []
-    for run in runs[: max(3, len(runs) // 10)]:
+    for run in runs[: max(warm, len(runs) // 10) if warm else 0]:
         run()
     for run in runs:
         begun, used = time.perf_counter(), time.process_time()
