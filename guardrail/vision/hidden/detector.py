@@ -174,24 +174,26 @@ class HiddenDetector:
         """Hand over what a view says in any of its pictures; whether something was read clearly that is new."""
         evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
         clearly, told = False, {_text(shown)}
+        texts: tuple[str, ...]
         for picture in pictures:
             picture = _enlarged(picture)
             read = self._reader.read(picture, max(picture.shape[:2]) if suspected else VIEW_SIDE, MAX_VIEW_LINES)
             self._note(read.skipped, found)
             new = _new(read.lines, shown)
             if _letters(new) >= NEW_LETTERS:
-                # with what the picture shows too: an instruction may be legible in part
-                text, concealed = _text(read.lines), True
+                # alone, and with what the picture shows too: an instruction may be legible in part
+                texts, concealed = (_text(new), _text(read.lines)), True
                 clearly = clearly or min(line.score for line in new) >= _SURE
             elif suspected:
                 # the picture shows it less clearly: noise and low ratios leave half of a payload legible
                 better = [line for line in read.lines if line.score >= _CLEAR and not _among(line, shown)]
-                text, concealed = _text(better) if _letters(better) >= NEW_LETTERS else "", False
+                texts, concealed = (_text(better),) if _letters(better) >= NEW_LETTERS else (), False
             else:
                 continue
-            if text not in told:
-                told.add(text)
-                found.add(SCALING, text, evidence, score=_NEW if concealed else 0.0, concealed=concealed)
+            for text in texts:
+                if text not in told:
+                    told.add(text)
+                    found.add(SCALING, text, evidence, score=_NEW if concealed else 0.0, concealed=concealed)
         return clearly
 
     def _read_plain(self, rgb: RGB, evidence: Evidence, found: _Found) -> None:
