@@ -31,7 +31,7 @@ from guardrail.vision.combiner import NUDITY_HEADS, PHOTO, Heads, combine, graph
 from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW, Seen, image_safety, open_nsfw
 from guardrail.vision.pyramid import Level, pyramid
 from guardrail.vision.views import BORDER, NEGATIVE, TILE, WHOLE, View, further, greyed, mirrored, part, turned, whole
-from guardrail.vision.worn import allowance, blockiness, colourless
+from guardrail.vision.worn import Wear, allowance, colourless
 
 NAME = "vision.nudity"
 MAX_EVIDENCE = 8
@@ -138,10 +138,10 @@ class NudityDetector:
                 item for item in found if item.view.kind != NEGATIVE or item.upright >= found[0].upright - PLAUSIBLE
             ]
             found.sort(key=lambda item: -item.bare)
-            blocks = blockiness(np.asarray(level.base)) if found[0].bare >= FLOOR else 1.0
+            wear = Wear.of(level.rgb, np.asarray(level.base)) if found[0].bare >= FLOOR else Wear()
             for place, item in enumerate(found[:MAX_CLOSER]):
                 if item.bare >= (OPEN if item.view.kind == TILE else FLOOR):
-                    found[place] = self._closer(heads, item, blocks)
+                    found[place] = self._closer(heads, item, wear)
             worst.append(max(found, key=lambda item: item.bare))
         return worst
 
@@ -151,7 +151,7 @@ class NudityDetector:
             Found(view, float(bare[at]), float(upright[at]), float(seen.shares[at])) for at, view in enumerate(views)
         ]
 
-    def _closer(self, heads: Heads, first: Found, blocks: float) -> Found:
+    def _closer(self, heads: Heads, first: Found, wear: Wear) -> Found:
         """The mean over a reading and its mirror image, in whichever turn seems upright and barest; if that is still
         open, over both without their colours too, for a net of photographs reads too much into those of a painting."""
         quarters: tuple[int, ...] = (1, 2, 3) if first.upright < UPRIGHT else ()
@@ -175,7 +175,7 @@ class NudityDetector:
         if found.view.kind == TILE:
             bare -= DOUBT if chosen else 0.0
         else:
-            bare += allowance(found.view.square, found.view.side, blocks)
+            bare += allowance(found.view.square, found.view.side, wear)
             bare += STRIPPED if found.view.kind == BORDER else 0.0
         return found._replace(bare=bare)
 

@@ -7,6 +7,7 @@ figures and paintings whose bareness is nearly an even call, and half a spread m
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,6 +21,9 @@ COLOURLESS = 0.5
 """Logits for a picture without colours."""
 GREY = 4
 """Largest difference, in levels, between channels of a pixel without colour."""
+TONE, TWO_TONED = 24, 0.98
+"""Levels within which a pixel has the darkest or lightest tone, and share of such pixels in a two-toned picture."""
+SAMPLED = 320
 BLOCKED = 0.5
 """Logits for heavy JPEG."""
 BLOCKS = 1.15, 1.35
@@ -30,19 +34,37 @@ BLOCK = 8
 MOST = 1.2
 
 
-def allowance(square: RGB, side: int, blocks: float) -> float:
+@dataclass(frozen=True, slots=True)
+class Wear:
+    """What can be seen of it in the whole picture.
+
+    Attributes:
+        blocks: what `blockiness` says.
+        two_toned: whether it never had tones to lose: line art, print, a halftone.
+    """
+
+    blocks: float = 1.0
+    two_toned: bool = False
+
+    @classmethod
+    def of(cls, pixels: RGB, reduced: RGB) -> Wear:
+        """The wear of a picture, (height, width, 3), and of its reduced copy: dots of a halftone are grey in that."""
+        return cls(blockiness(reduced), two_toned(pixels))
+
+
+def allowance(square: RGB, side: int, wear: Wear) -> float:
     """Logits to add to those for a bare body, 0 to `MOST`.
 
     Args:
         square: the reading.
         side: longest side of the picture in pixels.
-        blocks: what `blockiness` says of the picture.
+        wear: of the picture.
     """
     total = SMALL * min(max(math.log2(ENOUGH / side), 0.0), 1.0)
-    if colourless(square):
+    if not wear.two_toned and colourless(square):
         total += COLOURLESS
     if side <= BLOCKED_SIDE:
-        total += BLOCKED * min(max((blocks - BLOCKS[0]) / (BLOCKS[1] - BLOCKS[0]), 0.0), 1.0)
+        total += BLOCKED * min(max((wear.blocks - BLOCKS[0]) / (BLOCKS[1] - BLOCKS[0]), 0.0), 1.0)
     return min(total, MOST)
 
 
@@ -50,6 +72,14 @@ def colourless(pixels: RGB) -> bool:
     """Whether no pixel to speak of has a colour."""
     channels = pixels.astype(np.int16)
     return float(np.quantile(channels.max(axis=2) - channels.min(axis=2), 0.99)) <= GREY
+
+
+def two_toned(pixels: RGB) -> bool:
+    """Whether nearly all pixels are as dark as the darkest or as light as the lightest."""
+    step = max(1, max(pixels.shape[:2]) // SAMPLED)
+    grey = pixels[::step, ::step].mean(axis=2, dtype=np.float32)
+    dark, light = np.quantile(grey, (0.02, 0.98))
+    return float(((grey <= dark + TONE) | (grey >= light - TONE)).mean()) >= TWO_TONED
 
 
 def blockiness(pixels: RGB) -> float:

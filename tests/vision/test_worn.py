@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from guardrail.signals import RGB
-from guardrail.vision.worn import BLOCKS, ENOUGH, MOST, allowance, blockiness, colourless
+from guardrail.vision.worn import BLOCKS, ENOUGH, MOST, Wear, allowance, blockiness, colourless, two_toned
 from tests.vision.golden.make import scene
 
 SIDES = st.integers(1, 5000)
@@ -31,18 +31,18 @@ def _textured() -> RGB:
 
 
 def test_an_ordinary_picture_needs_no_allowance() -> None:
-    assert allowance(COLOUR, ENOUGH, 1.0) == 0
+    assert allowance(COLOUR, ENOUGH, Wear()) == 0
 
 
 @settings(deadline=None, max_examples=50)
 @given(SIDES, SIDES, RATIOS, RATIOS)
 def test_it_rises_with_what_was_lost_and_is_bounded(side: int, other: int, blocks: float, more: float) -> None:
     small, large = sorted((side, other))
-    low, high = sorted((blocks, more))
+    low, high = (Wear(item) for item in sorted((blocks, more)))
     for square in (COLOUR, GREY):
         assert 0 <= allowance(square, large, low) <= allowance(square, small, low) <= allowance(square, small, high)
         assert allowance(square, small, high) <= MOST
-    assert allowance(COLOUR, side, blocks) <= allowance(GREY, side, blocks)
+    assert allowance(COLOUR, side, low) <= allowance(GREY, side, low)
 
 
 def test_grey_is_told_from_colour_also_after_jpeg() -> None:
@@ -61,3 +61,11 @@ def test_heavy_jpeg_is_told_from_light(turned: bool) -> None:
 @pytest.mark.parametrize("size", [(1, 1), (1, 640), (640, 1), (23, 23), (24, 24)])
 def test_pictures_too_small_for_blocks(size: tuple[int, int]) -> None:
     assert np.isfinite(blockiness(np.full((*size, 3), 128, np.uint8)))
+
+
+def test_a_halftone_and_line_art_have_no_tones_to_lose() -> None:
+    noise = np.random.default_rng(0).integers(0, 255, GREY.shape[:2])[..., None]
+    halftone = np.where(noise < GREY, 255, 0).astype(np.uint8)
+    assert two_toned(halftone)
+    assert not two_toned(GREY)
+    assert allowance(halftone, ENOUGH, Wear.of(halftone, halftone)) == 0 < allowance(GREY, ENOUGH, Wear.of(GREY, GREY))
