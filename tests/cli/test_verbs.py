@@ -159,3 +159,17 @@ def test_missing_weights_are_named_with_the_command_that_mends_it(
     assert run("models", "verify").exit_code == 1
     done = run("check", "--prompt", "a red barn")
     assert "guardrail models pull" in str(getattr(done.exception, "advice", ""))
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_bench_upload_measures_uploads_and_edits(run: Run) -> None:
+    done = run("bench", "upload", "--runs", "1", "--json")
+    assert done.exit_code == 0
+    rows = json.loads(done.output)["rows"]
+    assert {name.split(", ")[1] for name in rows} == {
+        "input",
+        "edit of an upload never seen",
+        "edit of an upload seen before",
+    }
+    assert all(row["cpu_ms"] > 0 for row in rows.values())
