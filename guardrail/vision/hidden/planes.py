@@ -38,7 +38,7 @@ def planes(picture: DecodedPicture) -> Iterator[Plane]:
     frames, what lies beneath transparency."""
     first = picture.frames[0]
     yield from _beneath(picture)
-    if picture.alpha is not None and float(cv2.meanStdDev(picture.alpha)[1][0, 0]) > _LEAST_SPREAD:
+    if picture.alpha is not None and picture.alpha.min() < picture.alpha.max():
         yield _grey("alpha", picture.alpha)
     if picture.indexed is not None:
         yield from _twins(*picture.indexed)

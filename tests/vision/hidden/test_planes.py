@@ -44,6 +44,17 @@ def test_transparency_becomes_a_plane(variant: str) -> None:
     assert {"alpha", "beneath"} & {plane.name for plane in planes(_made("alpha", variant))}
 
 
+def test_a_few_letters_in_alpha_that_are_one_level_fainter_are_seen() -> None:
+    alpha = np.full((400, 400), 255, np.uint8)
+    alpha[20:40, 20:120:3] = 254
+    picture = DecodedPicture(
+        Picture(b""), "png", 400, 400, frames=_frames(np.full((400, 400, 3), 90, np.uint8)), alpha=alpha
+    )
+    assert [int(plane.rgb.min()) for plane in planes(picture) if plane.name == "alpha"] == [0]
+    opaque = DecodedPicture(Picture(b""), "png", 400, 400, frames=picture.frames, alpha=np.full_like(alpha, 255))
+    assert "alpha" not in {plane.name for plane in planes(opaque)}
+
+
 @pytest.mark.parametrize("variant", families.VARIANTS["lsb"])
 def test_low_bits_are_read_or_shown(variant: str) -> None:
     picture = _made("lsb", variant)
