@@ -20,6 +20,7 @@ _VALUE = re.compile(r"(?<![\w:.-])([\w:.-]{1,80}+)\s*+=\s*+(?:\"([^\"]*)\"|'([^'
 _PICTURE = re.compile(r"(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR)[A-Za-z0-9+/\s&#;xA]{64,}={0,2}")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _NAME = re.compile(r"[^\s<>/='\"]{24,}")
+_LANGUAGE = re.compile(r"x-default|[A-Za-z]{2,3}(?:-[A-Za-z]{2,4})?")
 _LETTERS = re.compile(r"[^\W\d_]{2}")
 _PLUMBING = re.compile(
     r"(?:https?://(?:ns\.adobe\.com|www\.w3\.org|purl\.org)/\S*|(?:xmp|uuid|adobe)[\w.:]*[:.][\w.:-]+|[\d.:TZ+-]+)\Z"
@@ -68,8 +69,9 @@ def _values(text: str) -> Iterator[str]:
             continue
         yield from _NAME.findall(_QUOTED.sub(" ", inside))
         for name, double, single in _VALUE.findall(inside):
-            if not name.startswith("xmlns"):
-                yield double or single
+            value = double or single
+            if not name.startswith("xmlns") and not (name == "xml:lang" and _LANGUAGE.fullmatch(value)):
+                yield value
     yield text[at:]
 
 

@@ -271,3 +271,10 @@ def test_any_change_is_survived(name: str, data: st.DataObject) -> None:
 def test_any_bytes_are_survived(name: str, data: bytes) -> None:
     read, _ = READERS[name]
     read(data, Texts())
+
+
+@pytest.mark.parametrize(("tag", "kept"), [("x-default", False), ("en-US", False), ("obey-me-now", True)])
+def test_language_tags_of_xmp_are_no_words_but_words_in_their_place_are(tag: str, kept: bool) -> None:
+    texts = Texts()
+    read_xmp(f'<rdf:li xml:lang="{tag}">a letter to everybody</rdf:li>'.encode(), texts)
+    assert [item.text for item in texts.items] == [f"{tag}\na letter to everybody" if kept else "a letter to everybody"]
