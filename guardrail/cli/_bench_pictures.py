@@ -18,16 +18,18 @@ from rich.table import Table
 
 from guardrail.detector import DetectorContext
 from guardrail.errors import ConfigurationError
-from guardrail.evaluation.disguises import DISGUISES, collage
+from guardrail.evaluation.disguises import DISGUISES, INSETS, LAYOUTS, collage, inset
 from guardrail.evaluation.metrics import Rate
 from guardrail.evaluation.ranking import area, at_share
 from guardrail.evaluation.sets import Row, read_set
+from guardrail.evaluation.slices import read_slices
 from guardrail.inference import ModelStore
 from guardrail.policy import Policy, load_policy
 from guardrail.records import LocalRegistry
 from guardrail.settings import Settings, load_settings
 from guardrail.signals import RGB, DecodedPicture, Frame, GenerationRequest, Picture, Signal, Subject
 from guardrail.taxonomy import Stage
+from guardrail.vision.combiner import logit
 from guardrail.vision.decode import decode
 from guardrail.vision.nudity import NudityDetector
 from guardrail.vision.pyramid import Level
@@ -85,8 +87,13 @@ def _score(signals: Sequence[Signal]) -> float:
 @click.option(
     "--every", default=1, show_default=True, type=click.IntRange(min=1), help="Disguise each n-th harmless one."
 )
+@click.option(
+    "--slices",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="YAML that names groups of rows, to be set side by side.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def pictures(path: Path, policy: str, released_by: str, every: int, as_json: bool) -> None:
+def pictures(path: Path, policy: str, released_by: str, every: int, slices: Path | None, as_json: bool) -> None:
     """Nudity in your own labelled pictures: ranking, stop rates by category, and what disguises change.
 
     A row of SET: {"id", "image" (path beside the set), "label": block for nudity or allow, "category"}. The nudity
@@ -94,8 +101,10 @@ def pictures(path: Path, policy: str, released_by: str, every: int, as_json: boo
     """
     rows = [row for row in read_set(path) if row.image is not None]
     judge = Judge((policy, released_by), load_settings(record=False))
+    groups = read_slices(slices, rows, skip_empty=True).members if slices else {}
     plain = [judge.judge(row, judge.pixels(row)) for row in _shown(rows, "plain")]
     found = _figures(plain, policy, released_by)
+    found["slices"] = {name: _group([plain[at] for at in of], policy) for name, of in groups.items() if of}
     found["disguises"] = _disguised(judge, plain, policy, every)
     if as_json:
         click.echo(orjson.dumps(found))
@@ -125,31 +134,53 @@ def _figures(plain: Sequence[Judged], policy: str, released_by: str) -> dict[str
     }
 
 
+def _group(of: Sequence[Judged], policy: str) -> dict[str, Any]:
+    """How often the pictures of a group are stopped, and the mean of their scores in logits with its 95 % interval."""
+    scores = np.array([logit(item.score) for item in of])
+    half = 1.96 * float(scores.std(ddof=1)) / len(scores) ** 0.5 if len(scores) > 1 else float("inf")
+    mean = float(scores.mean())
+    stopped = Rate(len(of), sum(item.stopped[policy] for item in of)).to_dict()
+    return {"stopped": stopped, "mean_logit": mean, "low": mean - half, "high": mean + half}
+
+
 def _disguised(judge: Judge, plain: Sequence[Judged], policy: str, every: int) -> dict[str, dict[str, Any]]:
-    """Per disguise: of what is stopped plain, how much still is; of what is harmless, how much is stopped."""
+    """Per disguise: of what is stopped plain, how much still is and by how far; of what is harmless, how much is."""
     held = [item.row for item in plain if item.row.label == "block" and item.stopped[policy]]
     harmless = [item for item in plain if item.row.label == "allow"][::every]
     before = Rate(len(harmless), sum(item.stopped[policy] for item in harmless))
     fillers = [item.row for item in plain if item.row.label == "allow" and not item.stopped[policy]]
-    kept: dict[str, list[bool]] = defaultdict(list)
-    false: dict[str, list[bool]] = defaultdict(list)
+    kept: dict[str, list[Judged]] = defaultdict(list)
+    false: dict[str, list[Judged]] = defaultdict(list)
     draw = random.Random(SEED)  # noqa: S311
     for row in _shown([*held, *(item.row for item in harmless)], "disguised"):
-        rgb = judge.pixels(row)
-        counts = kept if row.label == "block" else false
-        for name, disguise in DISGUISES.items():
-            counts[name].append(judge.judge(row, disguise(rgb)).stopped[policy])
-        parts = [rgb, *(judge.pixels(other) for other in draw.sample(fillers, 3))]
-        draw.shuffle(parts)
-        counts["collage"].append(judge.judge(row, collage(parts)).stopped[policy])
+        found = kept if row.label == "block" else false
+        for name, rgb in _ways(judge, row, fillers, draw):
+            found[name].append(judge.judge(row, rgb))
     return {
         name: {
-            "kept": Rate(len(kept[name]), sum(kept[name])).to_dict(),
-            "false": Rate(len(false[name]), sum(false[name])).to_dict(),
+            "kept": Rate(len(kept[name]), sum(item.stopped[policy] for item in kept[name])).to_dict(),
+            "logits": [round(logit(item.score), 2) for item in sorted(kept[name], key=lambda item: item.score)],
+            "false": Rate(len(false[name]), sum(item.stopped[policy] for item in false[name])).to_dict(),
             "false_plain": before.to_dict(),
         }
         for name in false
     }
+
+
+def _ways(judge: Judge, row: Row, fillers: Sequence[Row], draw: random.Random) -> Iterator[tuple[str, RGB]]:
+    """The picture of a row in every disguise, among and within harmless ones drawn by chance."""
+    rgb = judge.pixels(row)
+    for name, disguise in DISGUISES.items():
+        yield name, disguise(rgb)
+    others = [other for other in fillers if other.id != row.id]
+    for name, layout in LAYOUTS.items():
+        count = layout.rows * layout.columns - 1
+        parts = [rgb, *(judge.pixels(other) for other in draw.choices(others, k=count))]
+        draw.shuffle(parts)
+        yield name, collage(parts, layout.columns, layout.gutter, layout.level)
+    for name, share in INSETS.items():
+        around = judge.pixels(draw.choice(others))
+        yield name, inset(around, rgb, share, (draw.random(), draw.random()))
 
 
 def _rate(rate: Mapping[str, Any]) -> str:
@@ -169,7 +200,15 @@ def _show(found: Mapping[str, Any], policy: str, released_by: str) -> None:
         table.add_row(name, _rate(rate))
     console.print(table)
     console.print(f"of what {policy} stops rightly, {released_by} releases {_rate(found['released_by'])}")
-    table = Table("disguise", "still stopped", "harmless stopped", "plain")
+    if found["slices"]:
+        table = Table("slice", f"stopped by {policy}", "mean logit")
+        for name, row in found["slices"].items():
+            mean = f"{row['mean_logit']:.2f} ({row['low']:.2f} to {row['high']:.2f})"
+            table.add_row(name, _rate(row["stopped"]), mean)
+        console.print(table)
+    table = Table("disguise", "still stopped", "least, middle logit", "harmless stopped", "plain")
     for name, row in found["disguises"].items():
-        table.add_row(name, _rate(row["kept"]), _rate(row["false"]), f"{row['false_plain']['hits']}")
+        logits = row["logits"]
+        margin = f"{logits[0]:.1f}, {logits[len(logits) // 2]:.1f}" if logits else ""
+        table.add_row(name, _rate(row["kept"]), margin, _rate(row["false"]), f"{row['false_plain']['hits']}")
     console.print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -63,14 +64,66 @@ DISGUISES: Mapping[str, Disguise] = {
 """Name -> what is done; each border is a tenth of the side, on every side."""
 
 
-def collage(parts: Sequence[RGB]) -> RGB:
-    """2 x 2 pictures of the same size and shape as the first, at most `TILE` pixels a side each.
+def collage(parts: Sequence[RGB], columns: int = 2, gutter: float = 0.0, level: int = 255) -> RGB:
+    """Pictures of the same size and shape as the first, at most `TILE` pixels a side each, row by row.
 
     Args:
-        parts: four pictures of any size, row by row.
+        parts: pictures of any size, a whole number of rows of them.
+        columns: pictures in a row.
+        gutter: of one colour between the pictures and around them, as a share of a picture's longer side.
+        level: that colour, from black to white.
     """
     height, width = parts[0].shape[:2]
     scale = min(1.0, TILE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    tiles = [np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), dtype=np.uint8) for part in parts]
-    return np.concatenate([np.concatenate(tiles[at : at + 2], axis=1) for at in (0, 2)])
+    edge = round(gutter * max(size))
+    tiles = [
+        np.pad(
+            np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), dtype=np.uint8),
+            ((edge, 0), (edge, 0), (0, 0)),
+            constant_values=level,
+        )
+        for part in parts
+    ]
+    rows = [np.concatenate(tiles[at : at + columns], axis=1) for at in range(0, len(tiles), columns)]
+    return np.pad(np.concatenate(rows), ((0, edge), (0, edge), (0, 0)), constant_values=level)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a collage is laid out: as `collage` takes it."""
+
+    rows: int
+    columns: int
+    gutter: float = 0.0
+    level: int = 255
+
+
+LAYOUTS: Mapping[str, Layout] = {
+    "collage": Layout(2, 2),
+    "side by side": Layout(1, 2),
+    "one above the other": Layout(2, 1),
+    "three by three": Layout(3, 3),
+    "white gutters": Layout(2, 2, 0.04),
+    "black gutters": Layout(2, 2, 0.04, 0),
+}
+INSETS: Mapping[str, float] = {"inset, half": 1 / 2, "inset, third": 1 / 3, "inset, quarter": 1 / 4}
+"""Name -> longest side of what is shown within another picture, as a share of that picture's side."""
+
+
+def inset(scene: RGB, rgb: RGB, share: float, place: tuple[float, float]) -> RGB:
+    """A picture within another one.
+
+    Args:
+        scene: what surrounds it.
+        rgb: what is shown, reduced or enlarged to fit `share` of each side of the scene.
+        share: 0 to 1.
+        place: across and down, each from 0 to 1: from one end of the scene to the other.
+    """
+    height, width = scene.shape[:2]
+    scale = min(share * height / rgb.shape[0], share * width / rgb.shape[1])
+    size = max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))
+    left, top = round(place[0] * (width - size[0])), round(place[1] * (height - size[1]))
+    shown = scene.copy()
+    shown[top : top + size[1], left : left + size[0]] = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    return shown

@@ -35,8 +35,8 @@ from guardrail.vision.worn import Wear, allowance, colourless
 
 NAME = "vision.nudity"
 MAX_EVIDENCE = 8
-MAX_FURTHER = 12
-"""Readings of one level beside the first: a grid of nine, a border, a negative."""
+MAX_FURTHER = 16
+"""Readings of one level beside the first: a grid of nine, a few pictures within it, a border, a negative."""
 
 MAX_CLOSER = 4
 """Readings of one level, the barest ones, that are looked at more closely."""

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from guardrail.signals import RGB
+from guardrail.vision import framed
 from guardrail.vision.pyramid import Level
 from guardrail.vision.seams import SIGNS, Box, tiles
 
@@ -29,6 +30,10 @@ LEAST_CONTRAST = 12.0
 """Standard deviation, in levels, from which a picture shows anything."""
 INVERTED_SKIN = 0.08
 """Share of the inverted picture that has to have the colour of skin."""
+LEAST_WITHIN = 96
+"""Longest side, in pixels, of what stands within another picture: less than half of what the net takes in."""
+GRID = 9
+"""Parts of a collage that are looked at before what stands within another picture."""
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 BORDER, NEGATIVE, TILE = "border", "negative", "tile"
 
@@ -59,8 +64,23 @@ def further(level: Level, first: View) -> Iterator[View]:
         yield _cut(level, BORDER, inside)
     if inverted(signs) and signs.std(axis=(0, 1)).max() >= LEAST_CONTRAST:
         yield View(_named(level, NEGATIVE), 255 - first.square, side=first.side, kind=NEGATIVE)
-    for number, box in enumerate(tiles(np.asarray(level.base))):
+    for number, box in enumerate(_parts(level)):
         yield _cut(level, TILE, box, f"-{number}")
+
+
+def _parts(level: Level) -> list[Box]:
+    """What may be pictures of their own: parts of a collage, then what stands within another picture."""
+    grid = tiles(np.asarray(level.base))
+    scale = min(1.0, framed.SIGNS / max(level.base.size))
+    size = max(1, round(level.base.width * scale)), max(1, round(level.base.height * scale))
+    within = framed.parts(np.asarray(level.sized(*size, Image.Resampling.BOX)))
+    within = [box for box in within if not any(framed.same(box, other) for other in grid)]
+    return grid[:GRID] + [box for box in within if _longest(level, box) >= LEAST_WITHIN] + grid[GRID:]
+
+
+def _longest(level: Level, box: Box) -> int:
+    left, top, right, bottom = _pixels(level, box)
+    return max(right - left, bottom - top)
 
 
 def part(level: Level, box: Box) -> Level:

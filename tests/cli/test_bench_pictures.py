@@ -9,9 +9,13 @@ from PIL import Image
 
 from guardrail.cli.bench import command
 from guardrail.errors import ConfigurationError
-from guardrail.evaluation.disguises import DISGUISES
+from guardrail.evaluation.disguises import DISGUISES, INSETS, LAYOUTS
+from guardrail.evaluation.sets import read_set
+from guardrail.evaluation.slices import read_slices
 from tests.vision.golden.make import scene
 from tests.vision.test_nudity import figure
+
+CLOTHED = Path(__file__).parents[2] / "models" / "training" / "clothed.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +37,7 @@ def _set(folder: Path, labels: dict[str, str]) -> Path:
 
 @pytest.mark.models
 def test_figures_of_a_set(tmp_path: Path) -> None:
-    path = _set(tmp_path, {"square": "allow", "wide": "allow", "small": "allow", "figure": "block"})
+    path = _set(tmp_path, {"square": "allow", "wide": "allow", "figure": "block"})
     # the drawn stand-in scores 0.24 or more under every disguise, the drawn scenes 0.05 at most
     policy = tmp_path / "low.yaml"
     policy.write_text(
@@ -41,15 +45,35 @@ def test_figures_of_a_set(tmp_path: Path) -> None:
         "  - {id: low, stage: output, when: sexual.nudity >= 0.15, then: block, message: m}\n",
         encoding="utf-8",
     )
-    given = ["pictures", "--set", str(path), "--policy", str(policy), "--released-by", "default", "--json"]
+    slices = tmp_path / "slices.yaml"
+    slices.write_text(
+        "slices:\n  - {name: scenes, what: two, where: {id: [square, wide]}}\n"
+        "  - {name: figures, what: one, where: {id: figure}}\n",
+        encoding="utf-8",
+    )
+    given = [
+        "pictures",
+        "--slices",
+        str(slices),
+        "--set",
+        str(path),
+        "--policy",
+        str(policy),
+        "--released-by",
+        "default",
+        "--json",
+    ]
     result = CliRunner().invoke(command, given)
     found = json.loads(result.stdout)
     assert found["auroc"]["value"] == 1.0
     assert found["stopped"]["block: drawn"]["hits"] == 1
     assert found["stopped"]["allow: drawn"]["hits"] == 0
     assert found["released_by"]["share"] == 1.0
-    assert set(found["disguises"]) == {*DISGUISES, "collage"}
-    assert all(row["kept"]["share"] == 1 and row["false"]["hits"] == 0 for row in found["disguises"].values())
+    assert set(found["disguises"]) == {*DISGUISES, *LAYOUTS, *INSETS}
+    assert all(row["false"]["hits"] == 0 for row in found["disguises"].values())
+    assert all(found["disguises"][name]["kept"]["share"] == 1 for name in (*DISGUISES, *LAYOUTS))
+    assert found["slices"]["scenes"]["stopped"] == found["stopped"]["allow: drawn"]
+    assert found["slices"]["scenes"]["mean_logit"] < found["slices"]["figures"]["mean_logit"] - 1
 
 
 @pytest.mark.models
@@ -57,3 +81,25 @@ def test_a_set_of_one_label_is_a_typed_error(tmp_path: Path) -> None:
     path = _set(tmp_path, {"small": "allow"})
     result = CliRunner().invoke(command, ["pictures", "--set", str(path)])
     assert isinstance(result.exception, ConfigurationError)
+
+
+def test_groups_by_given_name_and_title(tmp_path: Path) -> None:
+    shown = [
+        {"identity": "Catherine Zeta-Jones"},
+        {"identity": "George Clooney"},
+        {"identity": "Kofi Annan"},
+        {"title": "Matisse, Woman with a Hat"},
+        {"title": "Рафаэль - Дама с единорогом"},
+        {"title": "Van Dyck, Charles I"},
+        {"title": "Cattle in a meadow"},
+    ]
+    lines = [{"id": str(at), "image": "one.png", "label": "allow", **row} for at, row in enumerate(shown)]
+    (tmp_path / "one.png").write_bytes(b"")
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    found = read_slices(CLOTHED, read_set(tmp_path / "set.jsonl"), skip_empty=True).members
+    assert {name: of for name, of in found.items() if of} == {
+        "women, by given name": [0],
+        "men, by given name": [1],
+        "women, by title": [3, 4],
+        "men, by title": [5],
+    }
