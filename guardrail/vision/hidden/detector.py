@@ -27,6 +27,7 @@ from guardrail.taxonomy import Stage
 from guardrail.vision.hidden import bands, bits, planes, scaling
 from guardrail.vision.hidden.codes import codes
 from guardrail.vision.hidden.noise import MAX_SIDE, calm_views, noisy
+from guardrail.vision.hidden.tints import tint
 from guardrail.vision.hidden.written import SIDE, written
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import MODELS, Reader
@@ -159,7 +160,24 @@ class HiddenDetector:
                     read.append(view)
         for view in own:
             self._read_view([scaling.reduced(rgb, view)], view, shown, where, found, suspected=False)
-        found.inspected.append(f"views={len(sparse) + len(calm) + len(own)}")
+        tinted = self._tinted(rgb, shown, where, found)
+        found.inspected.append(f"views={len(sparse) + len(calm) + len(own) + tinted}")
+
+    def _tinted(self, rgb: RGB, shown: Sequence[Line], where: str, found: _Found) -> int:
+        """What one colour channel says and the picture does not; how many channels were read."""
+        alone = tint(rgb, [line.box for line in shown])
+        if alone is None:
+            return 0
+        read = self._reader.read(alone.rgb, max(alone.rgb.shape[:2]), MAX_VIEW_LINES)
+        self._note(read.skipped, found)
+        evidence = Evidence(where=where, view=f"channel-{alone.channel}")
+        new = _new(read.lines, shown)
+        if _letters(new) >= NEW_LETTERS:
+            found.add(CONCEALED, _text(new), evidence, score=_NEW, concealed=True)
+        if _letters(_better(read.lines, shown)) >= NEW_LETTERS:
+            # an instruction may be legible in part: the whole of it, which is in plain sight
+            found.add(CONCEALED, _text([line for line in read.lines if line.score >= _CLEAR]), evidence)
+        return 1
 
     def _read_view(
         self,
@@ -186,7 +204,7 @@ class HiddenDetector:
                 clearly = clearly or min(line.score for line in new) >= _SURE
             elif suspected:
                 # the picture shows it less clearly: noise and low ratios leave half of a payload legible
-                better = [line for line in read.lines if line.score >= _CLEAR and not _among(line, shown)]
+                better = _better(read.lines, shown)
                 texts, concealed = (_text(better),) if _letters(better) >= NEW_LETTERS else (), False
             else:
                 continue
@@ -271,6 +289,11 @@ def _new(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
     known = _pairs(_text(shown))
     clear = [line for line in lines if line.score >= _CLEAR]
     return [line for line in clear if len((pairs := _pairs(line.text)) & known) < _ALIKE * max(1, len(pairs))]
+
+
+def _better(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
+    """Clear lines that the picture does not show just so."""
+    return [line for line in lines if line.score >= _CLEAR and not _among(line, shown)]
 
 
 def _among(line: Line, shown: Sequence[Line]) -> bool:

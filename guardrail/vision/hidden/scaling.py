@@ -26,21 +26,24 @@ SIZES = (112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 336, 384, 448, 480, 5
 """Sides that vision models take, in pixels."""
 RATIOS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 COARSE = ("pil-nearest", "cv2-nearest")
-KERNELS = (*COARSE, "cv2-linear")
+_WIDE = "cv2-linear"
+KERNELS = (*COARSE, _WIDE)
 """Kernels told apart. What is made for wider ones shows in the last, and all lean on a pixel that one of the first two
 reads, which are tried at every size."""
-LEAST = 0.56
+LEAST = 0.5
 """Score from which a view of a low ratio is worth reading, where harmless pictures reach 0.45."""
-_LEASTS = ((1.9, LEAST), (3.0, 0.72), (6.0, 0.8), (math.inf, 0.86))
-"""Ratios and the score needed up to each: rows of print reach 0.62 at 2 and 0.83 at 7, attacks 0.83 and 0.87."""
+_LEASTS = ((1.9, LEAST, 0.95), (2.4, 0.6, 1.05), (3.0, 0.72, 1.3), (6.0, 0.8, 1.66), (math.inf, 0.86, 1.8))
+"""Ratios and, up to each, the score needed, or the sum of it and that of the wider kernels: rows of print and drawn
+lines reach 0.5 and 0.83 at 2, 0.64 and 1.2 up to 3, 0.82 and 1.6 up to 6."""
 _LEAST_IRREGULAR, _FAR = 0.87, 3.0
+_NEARLY = 0.12
 _FLOOR = 2.0
 _LINE, _CELL = (64, 12), (8, 4)
 _GRID = (48, 48)
 _BLOCK = 12
 _SMALLEST, _LARGEST = 96, 1024
 _LEAST_RATIO, _MOST_RATIO = 1.25, 14.0
-_CANDIDATES, _WORTH_A_LOOK = 8, 0.5
+_CANDIDATES, _WORTH_A_LOOK = 16, 0.5
 _STARTS, _WORTH_CLIMBING, _CLIMBS, _STEPS = 2, 0.45, 6, (1, 3)
 _MARGIN = 8
 _WIDTHS, _HEIGHTS = 3, 3
@@ -96,18 +99,23 @@ def suspects(rgb: RGB, most: int = 3) -> list[View]:
     for size, _ in sorted(found, key=lambda key: -found[key].whole):
         far = all(max(abs(size[0] - view.size[0]), abs(size[1] - view.size[1])) > 1 for view in views)
         clear = max(found[key].most for key in found if key[0] == size)
-        if clear >= _least(grey, size) and far and len(views) < most:
+        if far and len(views) < most and _stands(framed, size, clear):
             views.append(_named(framed, size))
     return views
 
 
-def _least(grey: Grey, size: tuple[int, int]) -> float:
-    """Score a view needs, by its ratio: between far pixels nothing of a payload is left, between near ones some is."""
-    height, width = grey.shape
+def _stands(framed: Grey, size: tuple[int, int], clear: float) -> bool:
+    """Whether a view's score is high for its ratio: between far pixels nothing of a payload is left, between near ones
+    some is. Where it is nearly so, what a payload for a wide kernel writes stands alone in wide kernels as well.
+    """
+    height, width = framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
     ratio = math.sqrt(width * height / (size[0] * size[1]))
+    least, together = next(leasts for upto, *leasts in _LEASTS if ratio <= upto)
     if ratio > _FAR and not _regular(width, height, *size):
-        return _LEAST_IRREGULAR
-    return next(least for upto, least in _LEASTS if ratio <= upto)
+        least = _LEAST_IRREGULAR
+    if clear < least - _NEARLY:
+        return False
+    return clear >= least or clear + _alone(framed, (size, _WIDE)).most >= together
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,10 +56,10 @@ def written(reader: Reader, rgb: RGB) -> Written:
     if not likely and not reader.glimpses(rgb, GLIMPSE):
         return Written()
     found, more = reader.find(rgb, SIDE)
-    rest = _uncovered(likely, found)
+    rest = uncovered(likely, found)
     if sum(band.score > _CLEARLY for band in rest) >= _MANY and len(found) > 1 and max(rgb.shape[:2]) > SIDE:
         found, more = reader.find(rgb, FINE_SIDE)
-        rest = _uncovered(likely, found)
+        rest = uncovered(likely, found)
     lines = list(reader.read_boxes(rgb, found[:MAX_LINES], turning=True).lines)
     small, others, unread = _read_bands(reader, rgb, rest)
     parts = blocks(in_order([*lines, *small]))
@@ -88,7 +88,7 @@ def _letters(part: Sequence[Line]) -> int:
     return sum(sum(map(str.isalpha, line.text)) for line in part)
 
 
-def _uncovered(likely: Sequence[TextBox], found: Sequence[TextBox]) -> list[TextBox]:
+def uncovered(likely: Sequence[TextBox], found: Sequence[TextBox]) -> list[TextBox]:
     """Bands that no line stands on: they are fainter or smaller than what the network sees."""
     rest = []
     for band in likely:

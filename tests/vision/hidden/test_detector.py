@@ -85,15 +85,17 @@ def test_files_inside_the_file_are_looked_at(guard: Guard, variant: str) -> None
     assert not _judged(guard, _hidden("polyglot", variant)).released
 
 
-def _scaled(kernel: str, family: str, size: tuple[int, int], target: tuple[int, int]) -> scaling.Attack:
+def _scaled(
+    kernel: str, family: str, size: tuple[int, int], target: tuple[int, int], blue: float | None = None
+) -> scaling.Attack:
     plan = Plan(
         family=family,  # type: ignore[arg-type]
         kernel=kernel,
         size=size,
         target=target,
         fit="exact",
-        contrast=90.0 if family == "sparse" else 36.0,
-        channel="luma",
+        contrast=blue or (90.0 if family == "sparse" else 36.0),
+        channel="blue" if blue else "luma",
         noise="uniform",
         amplitude=100.0,
     )
@@ -144,6 +146,14 @@ def test_text_of_a_scaled_view_is_read_whole_and_named(
 
 def _bare(text: str) -> str:
     return "".join(filter(str.isalnum, text.lower()))
+
+
+def test_text_in_one_channel_is_read_there(bare_context: DetectorContext) -> None:
+    attack = _scaled("cv2_lanczos4", "sparse", (768, 768), (512, 512), blue=45.0)
+    picture = decode(Picture(_encoded(attack)), bare_context.settings.limits)
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    texts = [item.text for item in found.texts if item.evidence.view == "channel-blue"]
+    assert any(_bare(attack.payload) in _bare(text) for text in texts)
 
 
 @pytest.mark.slow

@@ -16,12 +16,12 @@ from tests.attacks.hidden.plans import Channel, Plan
 TRAIN: Literal["train"] = "train"
 
 
-def _plan(kernel: str, size: tuple[int, int], target: tuple[int, int], **more: object) -> Plan:
+def planned(kernel: str, size: tuple[int, int], target: tuple[int, int], **more: object) -> Plan:
     values = {"family": "sparse", "fit": "exact", "contrast": 90.0, "channel": "luma", "noise": "uniform"}
     return Plan(kernel=kernel, size=size, target=target, **{**values, "amplitude": 100.0, **more})  # type: ignore[arg-type]
 
 
-def _attack(plan: Plan, seed: int = 3) -> scaling.Attack:
+def attacked(plan: Plan, seed: int = 3) -> scaling.Attack:
     """The first that works."""
     for attempt in range(20):
         rng = np.random.default_rng((seed, attempt))
@@ -43,7 +43,7 @@ def _attack(plan: Plan, seed: int = 3) -> scaling.Attack:
     ],
 )
 def test_the_size_and_kernel_of_an_attack_are_found(kernel: str, found: set[str]) -> None:
-    attack = _attack(_plan(kernel, (896, 896), (224, 224)))
+    attack = attacked(planned(kernel, (896, 896), (224, 224)))
     views = suspects(scaling.pixels_of(attack.image))
     assert views
     assert views[0].size == (224, 224)
@@ -52,7 +52,7 @@ def test_the_size_and_kernel_of_an_attack_are_found(kernel: str, found: set[str]
 
 @pytest.mark.parametrize("target", [(237, 237), (301, 226)])
 def test_an_unusual_size_is_found_by_its_period(target: tuple[int, int]) -> None:
-    attack = _attack(_plan("pil_nearest", (1000, 750), target))
+    attack = attacked(planned("pil_nearest", (1000, 750), target))
     pixels = scaling.pixels_of(attack.image)
     assert target[0] in periods(residual(pixels))[0]
     assert suspects(pixels)[0].size == target
@@ -67,12 +67,15 @@ def test_an_unusual_size_is_found_by_its_period(target: tuple[int, int]) -> None
         ("cv2_linear", (1000, 640), (380, 260)),
         ("cv2_cubic", (760, 1010), (258, 343)),
         ("cv2_lanczos4", (1030, 1150), (224, 192)),
+        ("cv2_lanczos4", (983, 983), (448, 448)),
+        ("cv2_lanczos4", (828, 828), (240, 240)),
+        ("cv2_cubic", (605, 907), (384, 576)),
     ],
 )
 def test_low_ratios_wide_kernels_and_sizes_of_another_shape_are_found(
     kernel: str, size: tuple[int, int], target: tuple[int, int]
 ) -> None:
-    attack = _attack(_plan(kernel, size, target))
+    attack = attacked(planned(kernel, size, target))
     views = suspects(scaling.pixels_of(attack.image))
     assert any(np.abs(np.subtract(view.size, target)).max() <= 1 for view in views)
 
@@ -88,13 +91,13 @@ def test_low_ratios_wide_kernels_and_sizes_of_another_shape_are_found(
     ],
 )
 def test_one_line_is_found_whatever_the_size(kernel: str, size: tuple[int, int], target: tuple[int, int]) -> None:
-    attack = _attack(_plan(kernel, size, target, family="one_line"))
+    attack = attacked(planned(kernel, size, target, family="one_line"))
     views = suspects(scaling.pixels_of(attack.image))
     assert any(np.abs(np.subtract(view.size, target)).max() <= 1 for view in views)
 
 
 def test_the_rows_of_a_known_width_are_found_in_one_line() -> None:
-    attack = _attack(_plan("cv2_nearest", (900, 1100), (271, 311), family="one_line"))
+    attack = attacked(planned("cv2_nearest", (900, 1100), (271, 311), family="one_line"))
     grey = residual(scaling.pixels_of(attack.image))
     assert 311 in rows_of(grey, 271, cv2.INTER_NEAREST, centred=False)
     assert not rows_of(np.full_like(grey, MIDDLE), 271, cv2.INTER_NEAREST, centred=False)
@@ -102,7 +105,7 @@ def test_the_rows_of_a_known_width_are_found_in_one_line() -> None:
 
 @pytest.mark.parametrize("channel", ["red", "green", "blue"])
 def test_a_payload_in_one_channel_is_found(channel: str) -> None:
-    attack = _attack(_plan("pil_nearest", (896, 896), (256, 256), channel=channel))
+    attack = attacked(planned("pil_nearest", (896, 896), (256, 256), channel=channel))
     assert suspects(scaling.pixels_of(attack.image))
 
 
@@ -139,7 +142,7 @@ def test_sizes_stay_within_the_ratios_that_hide_anything() -> None:
 
 
 def test_what_a_view_changed_stands_alone() -> None:
-    attack = _attack(_plan("pil_nearest", (896, 896), (224, 224)))
+    attack = attacked(planned("pil_nearest", (896, 896), (224, 224)))
     pixels = scaling.pixels_of(attack.image)
     view = suspects(pixels)[0]
     seen, alone = reduced(pixels, view), changed(pixels, view)
@@ -150,7 +153,7 @@ def test_what_a_view_changed_stands_alone() -> None:
 
 @pytest.mark.parametrize("channel", ["luma", "red", "green", "blue"])
 def test_what_a_view_changed_is_that_of_the_channel_it_stands_in(channel: Channel) -> None:
-    attack = _attack(_plan("pil_nearest", (896, 896), (224, 224), channel=channel))
+    attack = attacked(planned("pil_nearest", (896, 896), (224, 224), channel=channel))
     alone = changed(scaling.pixels_of(attack.image), View((224, 224), "pil-nearest"))
     left, top, right, bottom = attack.box
     cut = slice(top, bottom), slice(left, right)
@@ -170,7 +173,7 @@ def test_what_a_view_changed_is_that_of_the_channel_it_stands_in(channel: Channe
 def test_noise_that_a_kernel_takes_away_names_size_and_kernel(
     kernel: str, size: tuple[int, int], target: tuple[int, int]
 ) -> None:
-    attack = _attack(_plan(kernel, size, target, family="antialiased", contrast=34.0))
+    attack = attacked(planned(kernel, size, target, family="antialiased", contrast=34.0))
     pixels = scaling.pixels_of(attack.image)
     assert noisy(pixels)
     view = calm_views(pixels)[0]

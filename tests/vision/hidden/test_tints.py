@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pytest
+
+from guardrail.vision.hidden.tints import CHANNELS, SIDE, tint
+from guardrail.vision.ocr.boxes import TextBox
+from tests.attacks.hidden import covers, scaling
+from tests.attacks.hidden.plans import Channel
+from tests.vision.hidden.test_scaling import attacked, planned
+
+TRAIN: Literal["train"] = "train"
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_what_stands_in_one_channel_is_named_and_drawn(channel: Channel) -> None:
+    attack = attacked(planned("cv2_lanczos4", (660, 600), (440, 400), channel=channel))
+    pixels = scaling.pixels_of(attack.image)
+    found = tint(pixels, [])
+    assert found is not None
+    assert found.channel == channel
+    assert found.rgb.shape == pixels.shape
+    left, top, right, bottom = (round(side * 1.5) for side in attack.box)
+    inside = float(found.rgb[top:bottom, left:right].std())
+    assert inside > 2 * float(found.rgb[bottom:].std())
+
+
+def test_lines_that_are_shown_are_not_looked_for_again() -> None:
+    attack = attacked(planned("cv2_lanczos4", (660, 600), (440, 400), channel="blue"))
+    everywhere = TextBox((330.0, 300.0), (660.0, 600.0), 0.0, 1.0)
+    assert tint(scaling.pixels_of(attack.image), [everywhere]) is None
+
+
+@pytest.mark.parametrize("kind", ["photo", "photo_jpeg", "photo_noisy", "line_art"])
+def test_ordinary_pictures_have_no_text_in_one_channel(kind: str) -> None:
+    for seed in range(4):
+        pixels = np.asarray(covers.benign(kind, np.random.default_rng(seed), TRAIN).convert("RGB"))
+        assert tint(pixels, []) is None
+
+
+def test_a_grey_payload_is_in_no_channel_alone() -> None:
+    attack = attacked(planned("cv2_lanczos4", (660, 600), (440, 400)))
+    assert tint(scaling.pixels_of(attack.image), []) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4000, 3), (47, 300, 3), (48, 48, 3), (2100, 1500, 3)])
+def test_planes_of_any_shape_are_bounded(shape: tuple[int, int, int]) -> None:
+    pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+    found = tint(pixels, [])
+    assert found is None or max(found.rgb.shape) <= SIDE
