@@ -24,6 +24,7 @@ from rich.table import Table
 from guardrail import hamming
 from guardrail.errors import ConfigurationError
 from guardrail.evaluation.metrics import Rate
+from guardrail.evaluation.together import edited
 from guardrail.records.fingerprints import PICTURE_DISTANCE
 from guardrail.signals import FingerprintList
 from guardrail.vision.fingerprint.detector import GOOD_QUALITY, Views, views_of
@@ -43,7 +44,9 @@ def run_set(folder: Path, half: str | None, machine: Callable[[], str], *, as_js
     """Every original listed alone and looked up as each of its edits; every picture against all others."""
     rows, variants = _edits(folder)
     rows = rows if half is None else rows[half == "odd" :: 2]
-    found, cpu = _found([(folder / row["file"], row["file"]) for row in rows], variants)
+    originals = [(folder / row["file"], row["file"]) for row in rows]
+    found, cpu = _found(originals, variants)
+    joined, _ = _found(originals, _together)
     pictures = [json.loads(line) for line in (folder / "pictures.jsonl").read_text(encoding="utf-8").splitlines()]
     pairs, nearest = _confused([folder / row["image"] for row in pictures])
     rates = {name: Rate(len(hits), sum(hits)) for name, hits in found.items()}
@@ -51,11 +54,15 @@ def run_set(folder: Path, half: str | None, machine: Callable[[], str], *, as_js
     if as_json:
         edits = {name: {"n": rate.n, "found": rate.hits} for name, rate in rates.items()}
         summary = {"n": whole.n, "found": whole.hits, "share": whole.share}
+        several = {name: {"n": len(hits), "found": sum(hits)} for name, hits in joined.items()}
         told = {"pairs": pairs, "nearest": nearest[0], "within": _within(nearest), "lookup_cpu_ms": cpu}
-        click.echo(orjson.dumps({"machine": machine(), "edits": edits, "all": summary, "different": told}))
+        click.echo(
+            orjson.dumps({"machine": machine(), "edits": edits, "all": summary, "together": several, "different": told})
+        )
         return
     table = Table("edit", "found", "of", "rate", "95 %", title=machine())
-    for name, rate in [*rates.items(), ("all", whole)]:
+    rates["all of these"] = whole
+    for name, rate in [*rates.items(), *((name, Rate(len(hits), sum(hits))) for name, hits in joined.items())]:
         low, high = rate.interval
         table.add_row(name, str(rate.hits), str(rate.n), f"{rate.share:.1%}", f"{low:.1%} to {high:.1%}")
     Console().print(table)
@@ -81,6 +88,11 @@ def _edits(folder: Path) -> tuple[list[dict[str, str]], Callable[[str, str], Ite
     return module.rows(), module.variants
 
 
+def _together(path: str, key: str) -> Iterator[tuple[str, Image.Image]]:
+    with Image.open(path) as picture:
+        yield from edited(picture.convert("RGB"), key)
+
+
 def _found(
     originals: list[tuple[Path, str]], variants: Callable[[str, str], Iterator[tuple[str, Image.Image]]]
 ) -> tuple[dict[str, list[bool]], float]:
@@ -94,8 +106,8 @@ def _found(
         limit = PICTURE_DISTANCE if views_of(original).quality >= GOOD_QUALITY else -1
         owners, limits = np.zeros(len(hashes), np.int64), np.full(len(hashes), limit)
         index = ListIndex(FingerprintList(0, ("listed",), hashes, limits, owners=owners))
-        for name, edited in variants(str(path), key):
-            level = _level(edited)
+        for name, copy in variants(str(path), key):
+            level = _level(copy)
             _ = level.base
             begun = time.process_time()
             views = views_of(level)

@@ -52,6 +52,9 @@ def test_a_set_is_measured_edit_by_edit_and_pair_by_pair(tmp_path: Path) -> None
     found = bench("--set", tmp_path)
     assert found["edits"] == {"mirror": {"n": 1, "found": 1}, "half": {"n": 1, "found": 0}}
     assert found["all"] == {"n": 2, "found": 1, "share": 0.5}
+    together = found["together"]
+    assert isinstance(together, dict)
+    assert together["mirrored, cut 5 %, JPEG q40"] == {"n": 1, "found": 1}
     different = found["different"]
     assert isinstance(different, dict)
     assert different["pairs"] == 10

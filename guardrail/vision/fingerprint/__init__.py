@@ -40,7 +40,7 @@ def pdq(decoded: DecodedPicture) -> tuple[NDArray[np.uint8], int]:
 def listing(decoded: DecodedPicture) -> NDArray[np.uint8]:
     """(n, 32) hashes to list a picture under, its plain one first.
 
-    About 130 cuts and turns of the first frame with enough detail, 250 when something frames it, and each further such
+    About 150 cuts and turns of the first frame with enough detail, 290 when something frames it, and each further such
     frame of an animation as it is.
 
     Raises:

@@ -22,6 +22,8 @@ HASH_SIDE = 512
 """Longest side a picture is reduced to before hashing: for listing and for looking up alike."""
 CROPS = {0.965: 3, 0.93: 5, 0.895: 7}
 """Share of each side that a crop keeps -> places a side where it may lie."""
+BOTH = 0.95, 3, (-2, 2)
+"""Crops that are turned as well: share kept of each side, places a side, degrees."""
 ANGLES = (-7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4, 5, 6, 7)
 """Degrees; each with black and white corners, and cut until none are left."""
 FRAMES = (0.02, 0.04)
@@ -31,6 +33,8 @@ MIDDLE = (0.18, 0.82)
 
 _TOLERANCE = 12
 _PLAIN = 0.985
+_BEGIN = 0.9
+"""Share of a bar's first row that is in one colour: lettering close to the edge, saved as JPEG, blurs into it."""
 _BACKGROUND = 0.2
 _DEEPEST = 0.45
 _SAMPLES = 128
@@ -73,20 +77,22 @@ def _bar(rgb: RGB) -> int:
     ragged = max(2, len(rgb) // 100)
     end = 0
     while end < len(part):
-        start = _plain(part[end : end + ragged])
+        start = _plain(part[end : end + ragged], _PLAIN if end else _BEGIN)
         if start is None:
             break
         share = _share_near(part[end + start :], part[end + start, part.shape[1] // 2])
         broken = np.flatnonzero(share < _BACKGROUND)
-        last = int(np.flatnonzero(share[: broken[0] if len(broken) else None] >= _PLAIN)[-1])
-        end += start + last + 1
+        plain = np.flatnonzero(share[: broken[0] if len(broken) else None] >= _PLAIN)
+        if not len(plain):
+            break
+        end += start + int(plain[-1]) + 1
     return end
 
 
-def _plain(rows: NDArray[np.int16]) -> int | None:
-    """The first row in one colour, whose middle pixel has that colour."""
+def _plain(rows: NDArray[np.int16], least: float) -> int | None:
+    """The first row of which at least that share is in one colour, which its middle pixel has."""
     for number, row in enumerate(rows):
-        if float(_share_near(row[None], row[len(row) // 2])[0]) >= _PLAIN:
+        if float(_share_near(row[None], row[len(row) // 2])[0]) >= least:
             return number
     return None
 
@@ -117,20 +123,37 @@ def _cuts(picture: Luma) -> Iterator[Luma]:
     height, width = picture.shape
     yield picture
     for kept, places in CROPS.items():
-        starts = np.linspace(0, 1 - kept, places)
-        for down in starts:
-            for across in starts:
-                top, left = round(down * height), round(across * width)
-                yield picture[top : round((down + kept) * height), left : round((across + kept) * width)]
+        yield from _crops(picture, kept, places)
+    for crop in _crops(picture, *BOTH[:2]):
+        for degrees in BOTH[2]:
+            yield _turned(crop, degrees, 0)
     for share in FRAMES:
         edge = max(1, round(share * max(height, width)))
         for level in (0, 255):
             yield np.pad(picture, edge, constant_values=level)
     for degrees in ANGLES:
-        turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
         for corner in (0, 255):
-            turned = cv2.warpAffine(picture, turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=corner)
-            yield np.asarray(turned, dtype=np.float32)
+            turned = _turned(picture, degrees, corner)
+            yield turned
         edge = int(np.sin(np.radians(abs(degrees))) * max(height, width) / 2) + 1
         if min(height, width) > 2 * edge + _LEAST_SIDE:
-            yield np.asarray(turned[edge : height - edge, edge : width - edge], dtype=np.float32)
+            yield turned[edge : height - edge, edge : width - edge]
+
+
+def _crops(picture: Luma, kept: float, places: int) -> Iterator[Luma]:
+    height, width = picture.shape
+    starts = np.linspace(0, 1 - kept, places)
+    for down in starts:
+        for across in starts:
+            top, left = round(down * height), round(across * width)
+            yield picture[top : round((down + kept) * height), left : round((across + kept) * width)]
+
+
+def _turned(picture: Luma, degrees: float, corner: int) -> Luma:
+    """About the middle, with corners of one level."""
+    height, width = picture.shape
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    turned = cv2.warpAffine(
+        np.ascontiguousarray(picture), turn, (width, height), flags=cv2.INTER_LINEAR, borderValue=corner
+    )
+    return np.asarray(turned, dtype=np.float32)

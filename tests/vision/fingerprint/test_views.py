@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 from PIL.Image import Resampling
 
+from guardrail import hamming
+from guardrail.evaluation.together import TOGETHER, edited
+from guardrail.records.fingerprints import PICTURE_DISTANCE
 from guardrail.settings import Limits
 from guardrail.signals import RGB, Picture
 from guardrail.testing import drawn_picture
@@ -64,8 +69,8 @@ def test_a_listing_begins_with_the_plain_hash_and_holds_each_cut_once() -> None:
     level = Level(0, np.asarray(photo()))
     hashes = listing(level)
     assert np.array_equal(hashes[0], dihedral(luma(shown(level)))[0][0])
-    assert 120 <= len(hashes) <= 140
-    assert len(listing(Level(0, np.asarray(framed(photo(), top=60))))) > 240
+    assert 140 <= len(hashes) <= 160
+    assert len(listing(Level(0, np.asarray(framed(photo(), top=60))))) > 280
 
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 200), (20, 20)])
@@ -108,3 +113,23 @@ def test_edits_come_near_the_listing_and_other_pictures_do_not(seed: str) -> Non
     found = {name: nearest(picture) for name, picture in edits(photo(seed)).items()}
     assert {name: bits for name, bits in found.items() if bits > 40} == {}
     assert min(nearest(photo(f"other {number}")) for number in range(5)) > 48
+
+
+UNSURE = {"cut 10 %, turned 5 degrees, half size, JPEG q40", "cut 5 %, on a screen, half size, JPEG q50"}
+"""What is found of some pictures only: docs/EVALUATION.md says how often."""
+
+
+@pytest.mark.parametrize("name", [name for name in TOGETHER if name not in UNSURE])
+def test_a_picture_is_found_under_several_edits_at_once(name: str) -> None:
+    listed = hamming.words(listing(Level(0, np.asarray(photo()))))
+    views = views_of(Level(0, np.asarray(dict(edited(photo(), "photo"))[name])))
+    assert hamming.scan(listed, hamming.words(views.hashes)).min() <= PICTURE_DISTANCE
+
+
+def test_lettering_at_the_edge_of_a_bar_that_was_saved_again_does_not_keep_the_bar() -> None:
+    shot = framed(photo(), top=60, bottom=60, colour="#121212")
+    ImageDraw.Draw(shot).text((10, 2), "12:45   100%", fill="white", font_size=11)
+    data = io.BytesIO()
+    shot.save(data, "JPEG", quality=50)
+    with Image.open(data) as again:
+        assert box(stripped(np.asarray(again)), photo(), slack=16)
