@@ -36,6 +36,8 @@ _MIN_LETTERS, _MAX_CHARS = 8, 8_000
 _CLEARER, _MAX_VIEWS = 0.1, 4
 _LEAST = 0.02
 _TOGETHER, _MAX_PARTS = 3, 16
+_WORDS, _GLUED = 3, 14
+"""Words from which a line says something rather than names it, and letters where reading has lost the blanks."""
 
 
 class PicturedDetector:
@@ -74,17 +76,19 @@ class PicturedDetector:
     def _score(self, item: FoundText) -> float:
         """The best of the whole and of a few lines each: what stands beside an instruction must not speak for it.
 
-        A listing is judged by what is said in it: the network knows no code. A few lines of many must be surer.
+        A listing is judged by what is said in it: the network knows no code. A few lines of many must be surer, and
+        labels and figures between lines of words are left out of them.
         """
         # what was found twice is read once
         lines = spoken([line for line, _ in groupby(item.text[:_MAX_CHARS].splitlines())])
         misread = Misread()
         best = self._score_text(lines, item.concealed, misread)
+        said = [line for line in lines if _says(line)]
+        parts = [said] if 0 < len(said) < len(lines) else []
         if len(lines) > _TOGETHER:
-            starts = range(0, len(lines) - _TOGETHER + 1, max(1, len(lines) // _MAX_PARTS))
-            parts = [lines[start : start + _TOGETHER] for start in starts]
-            best = max(best, *(self._score_text(part, item.concealed, misread, of=len(parts)) for part in parts))
-        return best
+            starts = range(0, len(said) - _TOGETHER + 1, max(1, len(said) // _MAX_PARTS))
+            parts += [said[start : start + _TOGETHER] for start in starts]
+        return max(best, *(self._score_text(part, item.concealed, misread, of=len(parts)) for part in parts), 0.0)
 
     def _score_text(self, lines: Sequence[str], concealed: bool, misread: Misread, of: int = 1) -> float:
         text = " ".join(" ".join(lines).split())
@@ -93,6 +97,11 @@ class PicturedDetector:
         views = readable(PromptViews(text).all, _CLEARER)[:_MAX_VIEWS]
         texts = dict.fromkeys([*(view.text for view in views), misread.repaired(views[0].text)])
         return max(self._instructions.score_found(text, concealed=concealed, of=of) for text in texts)
+
+
+def _says(line: str) -> bool:
+    words = [word for word in line.split() if sum(map(str.isalpha, word)) * 2 > len(word)]
+    return len(words) >= _WORDS or sum(map(len, words)) >= _GLUED
 
 
 def _example(text: str, *, at_least: float | None = None, below: float | None = None) -> Example:

