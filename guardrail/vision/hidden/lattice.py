@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from guardrail.vision.hidden.residual import ENERGY, MIDDLE, Grey
 
-_BAND = 32
+_BAND, _STRIP = 32, 4
 _TREND, _GROUND = 31, 61
 _PEAK, _USUAL, _ALONE = 4.0, 4.0, 3.3
 _LONGEST, _SHORTEST = 14.0, 1.25
@@ -61,38 +61,45 @@ def _peaks(strength: NDArray[np.float32], length: int, least: float) -> list[int
     return sorted(found, key=lambda count: -found[count])
 
 
-def rows_of(residual: Grey, wide: int, nearest: int, *, centred: bool) -> list[int]:
-    """Heights whose rows have most that the rows between them lack, at most `_ROWS`, the clearest first.
+class Rows:
+    """Which rows of a residual are read, of a width that is right already."""
 
-    Of a width that is right already: where a window of one line stands out most of the columns between those that are
-    read, some cells show the rows. Heights that read the same rows there are as good as each other.
+    def __init__(self, residual: Grey) -> None:
+        self._energy = np.asarray(cv2.LUT(residual, ENERGY), dtype=np.uint8)
+        height, width = residual.shape
+        self._flat = cv2.resize(self._energy, (width, max(1, height // _STRIP)), interpolation=cv2.INTER_AREA)
 
-    Args:
-        residual: (height, width).
-        wide: the width.
-        nearest: OpenCV's number of the kernel that reads single pixels.
-        centred: whether it reads the middle of each cell, not its first pixel.
-    """
-    height, width = residual.shape
-    step = width / wide
-    aside, tall = max(1, round(step / 2)), max(1, round(_LINE[1] * step / _PARTS))
-    energy = cv2.LUT(residual, ENERGY)
-    # means over rows first: which columns are read does not depend on them, and there is less to read
-    flat = cv2.resize(energy, (width, max(1, height // tall)), interpolation=cv2.INTER_AREA)
-    here, before, after = (
-        cv2.resize(np.roll(flat, by, 1), (wide, len(flat)), interpolation=nearest) for by in (0, aside, -aside)
-    )
-    alone = cv2.subtract(here, cv2.max(before, after), dtype=cv2.CV_32F)
-    clear = cv2.blur(alone, (min(_LINE[0], wide), _PARTS))
-    row, column = np.unravel_index(int(np.argmax(clear)), clear.shape)
-    middle = (int(row) + 0.5) * height / len(flat)
-    top, bottom = max(0, round(middle - _AROUND * step)), min(height, round(middle + _AROUND * step))
-    read = cv2.resize(energy[top:bottom], (wide, bottom - top), interpolation=nearest)
-    line = read[:, max(0, int(column) - _LINE[0] // 2) : int(column) + _LINE[0] // 2].mean(axis=1)
-    counts = np.arange(math.ceil(height / step / _ALIKE), min(height / _SHORTEST, height / step * _ALIKE), dtype=int)
-    score = _standing(line, top, height / counts[:, None], centred=centred)
-    order = np.argsort(-score)[:_ROWS]
-    return [int(counts[at]) for at in order if score[at] >= max(_LEAST, _NEARLY * float(score.max()))]
+    def heights(self, wide: int, nearest: int, *, centred: bool) -> list[int]:
+        """Heights whose rows have most that the rows between them lack, at most `_ROWS`, the clearest first.
+
+        Where a window of one line stands out most of the columns between those that are read, some cells show the rows.
+        Heights that read the same rows there are as good as each other.
+
+        Args:
+            wide: the width.
+            nearest: OpenCV's number of the kernel that reads single pixels.
+            centred: whether it reads the middle of each cell, not its first pixel.
+        """
+        height, width = self._energy.shape
+        step = width / wide
+        aside, tall = max(1, round(step / 2)), max(_STRIP, round(_LINE[1] * step / _PARTS))
+        # means over rows first: which columns are read does not depend on them, and there is less to read
+        flat = cv2.resize(self._flat, (width, max(1, height // tall)), interpolation=cv2.INTER_AREA)
+        here, before, after = (
+            cv2.resize(np.roll(flat, by, 1), (wide, len(flat)), interpolation=nearest) for by in (0, aside, -aside)
+        )
+        alone = cv2.subtract(here, cv2.max(before, after), dtype=cv2.CV_32F)
+        clear = cv2.blur(alone, (min(_LINE[0], wide), _PARTS))
+        row, column = np.unravel_index(int(np.argmax(clear)), clear.shape)
+        middle = (int(row) + 0.5) * height / len(flat)
+        top, bottom = max(0, round(middle - _AROUND * step)), min(height, round(middle + _AROUND * step))
+        read = cv2.resize(self._energy[top:bottom], (wide, bottom - top), interpolation=nearest)
+        line = read[:, max(0, int(column) - _LINE[0] // 2) : int(column) + _LINE[0] // 2].mean(axis=1)
+        most = min(height / _SHORTEST, height / step * _ALIKE)
+        counts = np.arange(math.ceil(height / step / _ALIKE), most, dtype=int)
+        score = _standing(line, top, height / counts[:, None], centred=centred)
+        order = np.argsort(-score)[:_ROWS]
+        return [int(counts[at]) for at in order if score[at] >= max(_LEAST, _NEARLY * float(score.max()))]
 
 
 def _standing(line: NDArray[np.float64], top: int, steps: NDArray[np.float64], *, centred: bool) -> NDArray[np.float64]:

@@ -12,6 +12,10 @@ Grey = NDArray[np.uint8]
 _AROUND = 5
 _FLOOR, _FAINT = 3.0, 8.0
 _STEP = 24.0
+_FINENESS = 31.0
+"""Steps of a gain of one, so that the largest fits in a byte."""
+_LEVELS = np.arange(256.0)
+_WEIGHTED = (_LEVELS * np.minimum(_LEVELS, _FAINT) / _FAINT).round().astype(np.uint8)
 MIDDLE = 128
 """The level of a residual of nothing."""
 _CAP = 40
@@ -25,24 +29,29 @@ def residual(rgb: RGB) -> Grey:
     128 is nothing, 24 levels are one spread. Each pixel speaks for the channel in which it differs most, so that a
     payload in one channel counts as much as a grey one. Differences under 8 levels count less: they carry no text.
     """
-    levels = strongest(rgb).astype(np.float32)
-    power = cv2.resize(levels * levels, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    spread = np.sqrt(np.maximum(cv2.blur(power, (_AROUND, _AROUND)), 0.0))
-    spread = cv2.resize(spread, (levels.shape[1], levels.shape[0]), interpolation=cv2.INTER_LINEAR)
-    weight = cv2.min(cv2.absdiff(levels, 0.0), _FAINT) * (_STEP / _FAINT)
-    found = cv2.divide(cv2.multiply(levels, weight), cv2.add(spread, _FLOOR))
-    return np.asarray(cv2.add(found, float(MIDDLE), dtype=cv2.CV_8U), dtype=np.uint8)
+    above, below = strongest(rgb)
+    most = cv2.max(above, below)
+    levels = most.astype(np.float32)
+    power = cv2.resize(np.square(levels, out=levels), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    spread = np.sqrt(np.maximum(cv2.blur(power, (_AROUND, _AROUND)), 0.0)) + _FLOOR
+    gain = cv2.convertScaleAbs(_STEP * _FINENESS / spread)
+    gain = cv2.resize(gain, (most.shape[1], most.shape[0]), interpolation=cv2.INTER_LINEAR)
+    found = cv2.multiply(cv2.LUT(most, _WEIGHTED), gain, scale=1 / _FINENESS)
+    # 255 - (127 + x) is 128 - x
+    signed = cv2.bitwise_not(cv2.add(found, float(255 - MIDDLE)))
+    cv2.copyTo(cv2.add(found, float(MIDDLE)), cv2.compare(above, below, cv2.CMP_GE), signed)
+    return np.asarray(signed, dtype=np.uint8)
 
 
-def strongest(rgb: RGB) -> NDArray[np.int16]:
-    """(height, width) difference of each pixel from the mean around it, in the channel where it is largest."""
-    best: NDArray[np.int16] | None = None
+def strongest(rgb: RGB) -> tuple[Grey, Grey]:
+    """(height, width) how far each pixel is above the mean around it, and below, in the channels where it is most."""
+    above: Grey | None = None
+    below: Grey | None = None
     for channel in cv2.split(np.ascontiguousarray(rgb)):
-        other = cv2.subtract(channel, cv2.blur(channel, (_AROUND, _AROUND)), dtype=cv2.CV_16S)
-        if best is None:
-            best = other
-        else:
-            larger = cv2.compare(cv2.absdiff(other, 0), cv2.absdiff(best, 0), cv2.CMP_GT)
-            cv2.copyTo(other, larger, best)
-    assert best is not None
-    return best
+        mean = cv2.blur(channel, (_AROUND, _AROUND))
+        more, less = (np.asarray(cv2.subtract(*pair), dtype=np.uint8) for pair in ((channel, mean), (mean, channel)))
+        above = more if above is None else np.asarray(cv2.max(above, more), dtype=np.uint8)
+        below = less if below is None else np.asarray(cv2.max(below, less), dtype=np.uint8)
+    assert above is not None
+    assert below is not None
+    return above, below

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from guardrail.signals import RGB
-from guardrail.vision.hidden.lattice import periods, rows_of
+from guardrail.vision.hidden.lattice import Rows, periods
 from guardrail.vision.hidden.residual import ENERGY, Grey, residual
 
 SIZES = (112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 336, 384, 448, 480, 512, 640, 768, 896, 1024)
@@ -44,7 +44,8 @@ _BLOCK = 12
 _SMALLEST, _LARGEST = 96, 1024
 _LEAST_RATIO, _MOST_RATIO = 1.25, 14.0
 _CANDIDATES, _WORTH_A_LOOK = 16, 0.5
-_STARTS, _WORTH_CLIMBING, _CLIMBS, _STEPS = 2, 0.45, 6, (1, 3)
+_STARTS, _CLIMBS, _STEPS = 2, 6, (1, 3)
+_LEAST_ALONE, _CLIMBING = 0.45, 0.7
 _MARGIN = 8
 _WIDTHS, _HEIGHTS = 3, 3
 _ROUNDED, _ALIKE = 2.0, 1.4
@@ -78,6 +79,7 @@ _FAST = _CV2 | {"pil-nearest": cv2.INTER_NEAREST_EXACT}
 
 
 Key = tuple[tuple[int, int], str]
+Map = NDArray[np.float32]
 
 
 def suspects(rgb: RGB, most: int = 3) -> list[View]:
@@ -87,12 +89,15 @@ def suspects(rgb: RGB, most: int = 3) -> list[View]:
     grey = residual(rgb)
     framed = cv2.copyMakeBorder(grey, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REFLECT_101)
     across, down = periods(grey)
-    completed = (key for wide in _widths(across) for kernel in COARSE for key in _completed(grey, wide, kernel))
+    rows = Rows(grey)
+    completed = (key for wide in _widths(across) for kernel in COARSE for key in _completed(grey, rows, wide, kernel))
     likely = _likely(framed, sizes(grey, across, down), completed)
-    found = {key: _alone(framed, key) for key in likely}
+    found = {key: _alone(framed, key, here) for key, here in likely.items()}
     for start in sorted(found, key=lambda key: -found[key].most)[:_STARTS]:
-        if found[start].most >= _WORTH_CLIMBING:
-            further = {key: _alone(framed, key) for key in _completed(grey, start[0][0], start[1]) if key not in found}
+        if found[start].most >= _worth_climbing(framed, start[0]):
+            further = {
+                key: _alone(framed, key) for key in _completed(grey, rows, start[0][0], start[1]) if key not in found
+            }
             found |= further
             _climb(framed, max((start, *further), key=lambda key: found[key].whole), found)
     views: list[View] = []
@@ -108,14 +113,27 @@ def _stands(framed: Grey, size: tuple[int, int], clear: float) -> bool:
     """Whether a view's score is high for its ratio: between far pixels nothing of a payload is left, between near ones
     some is. Where it is nearly so, what a payload for a wide kernel writes stands alone in wide kernels as well.
     """
-    height, width = framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
-    ratio = math.sqrt(width * height / (size[0] * size[1]))
-    least, together = next(leasts for upto, *leasts in _LEASTS if ratio <= upto)
-    if ratio > _FAR and not _regular(width, height, *size):
+    height, width = _unframed(framed)
+    least, together = _leasts(framed, size)
+    if math.sqrt(width * height / _pixels(size)) > _FAR and not _regular(width, height, *size):
         least = _LEAST_IRREGULAR
     if clear < least - _NEARLY:
         return False
     return clear >= least or clear + _alone(framed, (size, _WIDE)).most >= together
+
+
+def _leasts(framed: Grey, size: tuple[int, int]) -> tuple[float, float]:
+    height, width = _unframed(framed)
+    ratio = math.sqrt(width * height / _pixels(size))
+    return next((least, together) for upto, least, together in _LEASTS if ratio <= upto)
+
+
+def _worth_climbing(framed: Grey, size: tuple[int, int]) -> float:
+    return max(_LEAST_ALONE, _CLIMBING * _leasts(framed, size)[0])
+
+
+def _unframed(framed: Grey) -> tuple[int, int]:
+    return framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,42 +144,43 @@ class _Alone:
     whole: float
 
 
-def _likely(framed: Grey, wanted: Iterable[tuple[int, int]], further: Iterable[Key]) -> list[Key]:
-    """The views with most that views of about their size lack; `further` ones are compared with the wanted sizes."""
+def _likely(framed: Grey, wanted: Iterable[tuple[int, int]], further: Iterable[Key]) -> dict[Key, Map]:
+    """Views with most that views of about their size lack, and their energy; `further` are compared with `wanted`."""
     keys = [(size, kernel) for size in sorted(wanted, key=_pixels) for kernel in COARSE]
     if not keys:
-        return []
+        return {}
     maps = np.stack([_energy(framed, key) for key in keys])
     blocks = np.array_split(np.arange(len(keys)), max(1, len(keys) // _BLOCK))
     usual = [np.partition(maps[block], len(block) // 2, axis=0)[len(block) // 2] for block in blocks]
     scores: dict[Key, float] = {}
+    energies = dict(zip(keys, maps, strict=True))
     for block, ground in zip(blocks, usual, strict=True):
         clear = ((maps[block] - ground) / (maps[block] + _FLOOR)).reshape(len(block), -1).max(axis=1)
         scores |= dict(zip([keys[at] for at in block], clear.tolist(), strict=True))
     largest = [_pixels(keys[block[-1]][0]) for block in blocks]
     for key in further:
         if key not in scores:
-            here = _energy(framed, key)
+            here = energies[key] = _energy(framed, key)
             ground = usual[min(len(usual) - 1, int(np.searchsorted(largest, _pixels(key[0]))))]
             scores[key] = float(((here - ground) / (here + _FLOOR)).max())
     order = sorted(scores, key=lambda key: -scores[key])[:_CANDIDATES]
-    return [key for key in order if scores[key] >= _WORTH_A_LOOK]
+    return {key: energies[key] for key in order if scores[key] >= _WORTH_A_LOOK}
 
 
 def _pixels(size: tuple[int, int]) -> int:
     return size[0] * size[1]
 
 
-def _energy(framed: Grey, key: Key, right: int = 0, down: int = 0) -> NDArray[np.float32]:
+def _energy(framed: Grey, key: Key, right: int = 0, down: int = 0) -> Map:
     """Mean square, 0 to 255, of a view's smoothed residual in windows of one line, on a grid of `_GRID` cells.
 
     `right` and `down` move the pixels that are read.
     """
     (wide, high), kernel = key
-    height, width = framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
+    height, width = _unframed(framed)
     top, left = _MARGIN + down, _MARGIN + right
     view = cv2.resize(framed[top : top + height, left : left + width], (wide, high), interpolation=_FAST[kernel])
-    power = cv2.LUT(cv2.GaussianBlur(view, (5, 5), 1.0), ENERGY)
+    power = cv2.LUT(cv2.GaussianBlur(view, (5, 5), 0), ENERGY)
     # means over whole cells first: what is left of a line's window is small
     cells = power[: high // _CELL[1] * _CELL[1], : wide // _CELL[0] * _CELL[0]]
     small = cv2.resize(cells, (wide // _CELL[0], high // _CELL[1]), interpolation=cv2.INTER_AREA)
@@ -169,18 +188,19 @@ def _energy(framed: Grey, key: Key, right: int = 0, down: int = 0) -> NDArray[np
     return np.asarray(cv2.resize(mean, _GRID, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _alone(framed: Grey, key: Key) -> _Alone:
+def _alone(framed: Grey, key: Key, here: Map | None = None) -> _Alone:
     """Of a view's energy, what is gone half a period to either side and half a period above and below."""
-    height, width = framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
+    height, width = _unframed(framed)
     right = min(_MARGIN, max(1, round(width / key[0][0] / 2)))
     down = min(_MARGIN, max(1, round(height / key[0][1] / 2)))
-    here = _energy(framed, key)
+    here = _energy(framed, key) if here is None else here
     near = np.zeros_like(here)
+    worth = _worth_climbing(framed, key[0])
     for aside, below in ((right, 0), (0, down), (-right, 0), (0, -down)):
         near = np.maximum(near, _energy(framed, key, aside, below))
         left = np.maximum(here - near, 0)
         most = float((left / (here + _FLOOR)).max())
-        if most < _WORTH_CLIMBING:
+        if most < worth:
             break
     # every second pixel of an attack's view is as full of the payload: the larger view has all of it
     larger = math.sqrt(key[0][0] * key[0][1])
@@ -193,11 +213,11 @@ def _widths(across: Sequence[int]) -> list[int]:
     return list(dict.fromkeys([*across[:_WIDTHS], *(wide for wide in parts if wide >= _SMALLEST)]))
 
 
-def _completed(grey: Grey, wide: int, kernel: str) -> Iterator[Key]:
+def _completed(grey: Grey, rows: Rows, wide: int, kernel: str) -> Iterator[Key]:
     """Sizes of a width that is right already, the heights by the rows that are read where most stands alone."""
     height, width = grey.shape
-    rows = rows_of(grey, wide, _FAST[kernel], centred=kernel == "pil-nearest")
-    sizes = [(wide, high) for high in rows if _fits(height, high)]
+    heights = rows.heights(wide, _FAST[kernel], centred=kernel == "pil-nearest")
+    sizes = [(wide, high) for high in heights if _fits(height, high)]
     for size in sorted(sizes, key=lambda size: not _regular(width, height, *size))[:_HEIGHTS]:
         yield size, kernel
 
@@ -205,7 +225,7 @@ def _completed(grey: Grey, wide: int, kernel: str) -> Iterator[Key]:
 def _climb(framed: Grey, start: Key, found: dict[Key, _Alone]) -> None:
     """Look at the sizes around the best one of a kernel, until none has more that stands alone."""
     best, kernel = start, start[1]
-    height, width = framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
+    height, width = _unframed(framed)
     for _ in range(_CLIMBS):
         beside = [size for size in _beside(*best[0]) if _fits(width, size[0]) and _fits(height, size[1])]
         for size in beside:

@@ -28,6 +28,8 @@ _AROUND, _CELL, _LINE = 5, (8, 4), (8, 3)
 _LEAST = 4.0
 """Mean detail, in halves of a level, of a window of one line: payloads have 4 to 12, photographs mostly 1 to 4."""
 _MOST, _CLEAR = 40, 250.0
+_PRINT, _CLEARER = 24, 500.0
+"""Lines from which a picture is full of print, whose coloured parts reach 460."""
 _GROUND, _GAIN, _MIDDLE = 31, 2.0, 128.0
 
 
@@ -63,7 +65,8 @@ def tint(rgb: RGB, shown: Sequence[TextBox]) -> Tint | None:
         return None
     found = bands.lines(planes[int(np.argmax(strengths))], _MOST)
     wide = [TextBox(_doubled(box.centre), _doubled(box.size), box.angle, box.score) for box in found]
-    if not any(box.score >= _CLEAR for box in uncovered(wide, shown)):
+    clear = _CLEAR if len(shown) < _PRINT else _CLEARER
+    if not any(box.score >= clear for box in uncovered(wide, shown)):
         return None
     # what stands in green alone stands in both differences, and not in that of red and blue
     alone = [_apart(halves[at], _mean(halves[at - 1], halves[at - 2])) for at in range(3)]

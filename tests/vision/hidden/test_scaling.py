@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from guardrail.vision.hidden.lattice import periods, rows_of
+from guardrail.vision.hidden.lattice import Rows, periods
 from guardrail.vision.hidden.noise import calm_views, noisy
 from guardrail.vision.hidden.residual import MIDDLE, residual
 from guardrail.vision.hidden.scaling import LEAST, View, changed, keeping, reduced, sizes, suspects
@@ -99,8 +99,8 @@ def test_one_line_is_found_whatever_the_size(kernel: str, size: tuple[int, int],
 def test_the_rows_of_a_known_width_are_found_in_one_line() -> None:
     attack = attacked(planned("cv2_nearest", (900, 1100), (271, 311), family="one_line"))
     grey = residual(scaling.pixels_of(attack.image))
-    assert 311 in rows_of(grey, 271, cv2.INTER_NEAREST, centred=False)
-    assert not rows_of(np.full_like(grey, MIDDLE), 271, cv2.INTER_NEAREST, centred=False)
+    assert 311 in Rows(grey).heights(271, cv2.INTER_NEAREST, centred=False)
+    assert not Rows(np.full_like(grey, MIDDLE)).heights(271, cv2.INTER_NEAREST, centred=False)
 
 
 @pytest.mark.parametrize("channel", ["red", "green", "blue"])
