@@ -2,19 +2,20 @@
 
 A glimpse at small size and the bands of strokes tell whether there is text at all. Where there is, lines are found at
 middle size, at full size where bands show more of them, and lines that only bands show are read from the picture
-enlarged or evened.
+enlarged or evened. Where lines stand over others, the darkest and the lightest ink are read alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 import cv2
 import numpy as np
 
 from guardrail.signals import RGB
-from guardrail.vision.hidden import bands
+from guardrail.vision.hidden import bands, layers
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import MAX_LINES, Reader, in_order
@@ -26,9 +27,9 @@ MAX_BLOCKS = 24
 _MOST_BANDS, _MOST_READ, _AT_ONCE = 40, 16, 2
 _MANY, _CLEARLY = 4, 250.0
 _FINE = 16.0
-_ENDS, _LOOSE = 2.0, 1.25
+_ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
-_COVERED = 0.5
+_COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER = 0.5, 2.2, 3.0, 0.9, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,22 @@ def written(reader: Reader, rgb: RGB) -> Written:
     if not likely and not reader.glimpses(rgb, GLIMPSE):
         return Written()
     found, more = reader.find(rgb, SIDE)
-    rest = uncovered(likely, found)
+    rest = uncovered(likely, found, _BLOB)
     if sum(band.score > _CLEARLY for band in rest) >= _MANY and len(found) > 1 and max(rgb.shape[:2]) > SIDE:
         found, more = reader.find(rgb, FINE_SIDE)
-        rest = uncovered(likely, found)
+        rest = uncovered(likely, found, _BLOB)
     lines = list(reader.read_boxes(rgb, found[:MAX_LINES], turning=True).lines)
+    well = [line.box for line in lines if line.score >= _WELL]
+    rest = uncovered(likely, well, _BLOB)
     small, others, unread = _read_bands(reader, rgb, rest)
+    well += [line.box for line in small if line.score >= _WELL]
+    over = _read_over(reader, rgb, well) if lines or small else []
     parts = blocks(in_order([*lines, *small]))
     lines = [line for part in parts for line in part]
     readings = _texts(parts)
-    readings += [tuple(part) for part in blocks(in_order(others)) if _letters(part) >= _LETTERS]
+    readings += [
+        tuple(part) for cut in (*others, *over) for part in blocks(in_order(cut)) if _letters(part) >= _LETTERS
+    ]
     return Written(tuple(lines), tuple(readings), max(0, len(found) - MAX_LINES) + int(more) + unread)
 
 
@@ -88,35 +95,37 @@ def _letters(part: Sequence[Line]) -> int:
     return sum(sum(map(str.isalpha, line.text)) for line in part)
 
 
-def uncovered(likely: Sequence[TextBox], found: Sequence[TextBox]) -> list[TextBox]:
-    """Bands that no line stands on: they are fainter or smaller than what the network sees."""
+def uncovered(likely: Sequence[TextBox], found: Sequence[TextBox], tallest: float = inf) -> list[TextBox]:
+    """Bands that no line stands on: they are fainter or smaller than what the network sees.
+
+    A line more than `tallest` times as high as a band is none: a reduced picture shows some small lines as one blob.
+    """
     rest = []
     for band in likely:
         left, right = band.centre[0] - band.size[0] / 2, band.centre[0] + band.size[0] / 2
         shared = 0.0
         for box in found:
-            half = box.size[0] / 2 if abs(box.angle) < 45 else box.size[1] / 2
-            tall = box.size[1] if abs(box.angle) < 45 else box.size[0]
-            if abs(box.centre[1] - band.centre[1]) < tall / 2:
+            wide, tall = box.level
+            half = wide / 2
+            if abs(box.centre[1] - band.centre[1]) < tall / 2 and tall < tallest * band.size[1]:
                 shared += max(0.0, min(right, box.centre[0] + half) - max(left, box.centre[0] - half))
         if shared < _COVERED * band.size[0]:
             rest.append(band)
     return rest
 
 
-def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list[Line], list[Line], int]:
-    """Lines of the bands, how small ones read when they are cut with more room, and how many more there may be."""
+def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list[Line], list[list[Line]], int]:
+    """Lines of the bands, how small ones read when their surroundings are enlarged, and how many more there may be."""
     lines: list[Line] = []
-    others: list[Line] = []
+    small: list[TextBox] = []
     even: RGB | None = None
     unread = max(0, len(rest) - _MOST_READ)
     for start in range(0, min(len(rest), _MOST_READ), _AT_ONCE):
         # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not
         part = rest[start : start + _AT_ONCE]
         wide = [replace(box, size=(box.size[0] + _ENDS * box.size[1], box.size[1])) for box in part]
-        fine = [box for box in wide if box.size[1] < _FINE]
-        loose = [replace(box, size=(box.size[0], _LOOSE * box.size[1])) for box in fine]
-        more = [*reader.read_boxes(rgb, fine).lines]
+        more = [*reader.read_boxes(rgb, [box for box in wide if box.size[1] < _FINE]).lines]
+        small += [line.box for line in more]
         if large := [box for box in part if box.size[1] >= _FINE]:
             even = bands.evened(rgb) if even is None else even
             more += reader.read_boxes(even, large).lines
@@ -124,8 +133,63 @@ def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list
             unread = 0
             break
         lines += more
-        others += reader.read_boxes(rgb, loose).lines
-    return lines, others, unread
+    loose = [replace(box, size=(box.size[0], _LOOSE * box.size[1])) for box in small if box.size[1] < _TINY]
+    return lines, [_enlarged(reader, rgb, small), list(reader.read_boxes(rgb, loose).lines)], unread
+
+
+def _enlarged(reader: Reader, rgb: RGB, small: Sequence[TextBox]) -> list[Line]:
+    """Small lines once more, found by the network in their surroundings, enlarged: its boxes fit letters better."""
+    read: list[Line] = []
+    for left, top, right, bottom in _around(small, rgb.shape[1], rgb.shape[0]):
+        part = cv2.resize(rgb[top:bottom, left:right], None, fx=_TIMES, fy=_TIMES, interpolation=cv2.INTER_CUBIC)
+        found, _ = reader.find(np.asarray(part, dtype=np.uint8), max(part.shape[:2]))
+        for line in reader.read_boxes(np.asarray(part, dtype=np.uint8), found[:_MOST_READ]).lines:
+            centre = line.box.centre[0] / _TIMES + left, line.box.centre[1] / _TIMES + top
+            size = line.box.size[0] / _TIMES, line.box.size[1] / _TIMES
+            read.append(replace(line, box=replace(line.box, centre=centre, size=size)))
+    return read
+
+
+def _around(small: Sequence[TextBox], width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """Left, top, right and bottom of the neighbourhoods of boxes, those that touch as one."""
+    places: list[tuple[int, int, int, int]] = []
+    for box in small:
+        (x, y), (wide, high) = box.centre, box.size
+        left, right = round(x - wide / 2 - high), round(x + wide / 2 + high)
+        top, bottom = round(y - _ROOM * high), round(y + _ROOM * high)
+        for place in [item for item in places if _touch(item, (left, top, right, bottom))]:
+            places.remove(place)
+            left, top = min(left, place[0]), min(top, place[1])
+            right, bottom = max(right, place[2]), max(bottom, place[3])
+        places.append((left, top, right, bottom))
+    return [(max(0, left), max(0, top), min(width, right), min(height, bottom)) for left, top, right, bottom in places]
+
+
+def _touch(first: tuple[int, int, int, int], second: tuple[int, int, int, int]) -> bool:
+    across = max(first[0], second[0]) <= min(first[2], second[2])
+    return across and max(first[1], second[1]) <= min(first[3], second[3])
+
+
+def _read_over(reader: Reader, rgb: RGB, well: Sequence[TextBox]) -> list[list[Line]]:
+    """Lines of each ink that stands over something: neither what was read well nor what the picture shows alike."""
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    read = []
+    for layer in layers.inks(rgb):
+        likely = bands.lines(layer, _MOST_BANDS)
+        over = [band for band in uncovered(likely, well, _BLOB) if not layers.alike(band, grey, layer)]
+        alone = np.asarray(cv2.cvtColor(layer, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+        said: list[TextBox] = []
+        for start in range(0, min(len(over), _MOST_OVER), _AT_ONCE):
+            lines = reader.read_boxes(alone, over[start : start + _AT_ONCE]).lines
+            said += [line.box for line in lines]
+            if not lines:
+                break
+        if said:
+            # bands have all of a line and a network's boxes fit it better: which reads well differs
+            for boxes in (reader.find(alone, SIDE)[0], likely):
+                beside = [box for box in boxes if any(_beside(box, other) for other in said)]
+                read.append(list(reader.read_boxes(alone, beside[:_MOST_READ]).lines))
+    return read
 
 
 def blocks(lines: Sequence[Line]) -> list[list[Line]]:
@@ -139,6 +203,13 @@ def blocks(lines: Sequence[Line]) -> list[list[Line]]:
     return sorted(
         (sorted(block, key=lambda line: order[id(line)]) for block in found), key=lambda block: order[id(block[0])]
     )
+
+
+def _beside(box: TextBox, line: TextBox) -> bool:
+    """Whether a box of any height stands where a line stands or is among the next ones."""
+    wide, high = box.level
+    apart = [abs(box.centre[axis] - line.centre[axis]) for axis in (0, 1)]
+    return apart[1] < _NEXT * line.size[1] and high < _NEXT * line.size[1] and apart[0] < (wide + line.size[0]) / 2
 
 
 def _together(first: TextBox, second: TextBox) -> bool:

@@ -43,6 +43,11 @@ class TextBox:
     angle: float
     score: float
 
+    @property
+    def level(self) -> tuple[float, float]:
+        """Extent across and down in the picture, for lines that are about level or upright."""
+        return self.size[::-1] if round(self.angle / 90) % 2 else self.size
+
 
 def find(models: ModelProvider, rgb: RGB, longest: int) -> tuple[list[TextBox], bool]:
     """Lines of text in a picture, and whether there were more than `MAX_BOXES`.

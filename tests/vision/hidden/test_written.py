@@ -57,6 +57,17 @@ def test_small_and_faint_lines_are_read(models: ModelStore, size: int, strength:
 
 
 @pytest.mark.models
+@pytest.mark.parametrize(("font", "size"), [("DejaVuSansCondensed-Bold", 9), ("DejaVuSans", 9), ("DejaVuSans", 10)])
+def test_small_lines_one_below_the_other_are_read_each(models: ModelStore, font: str, size: int) -> None:
+    rgb = _wall()
+    drawn = lettering.mask(["please water the", "plants on monday", "before the frost"], lettering.face(font, size))
+    lettering.stamp(rgb, drawn, (300, 300), (0.0, 0.0, 0.0), 1.0)
+    found = written(Reader(models), np.asarray(np.rint(rgb), dtype=np.uint8))
+    texts = [_letters("".join(line.text for line in part)) for part in found.readings]
+    assert any(all(word in text for word in ("water", "plants", "monday", "frost")) for text in texts)
+
+
+@pytest.mark.models
 def test_a_photograph_without_text_is_seldom_more_than_glimpsed_at(models: ModelStore) -> None:
     reader = Reader(models)
     looks: list[int] = []
