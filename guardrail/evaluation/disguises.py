@@ -15,6 +15,7 @@ from guardrail.signals import RGB
 TILE = 384
 """Longest side of a part of a collage, in pixels."""
 BORDER = 0.10
+BLUR = 0.01
 
 Disguise = Callable[[RGB], RGB]
 
@@ -49,6 +50,10 @@ def _white_bordered(rgb: RGB) -> RGB:
     return _bordered(rgb, 255)
 
 
+def _blurred(rgb: RGB) -> RGB:
+    return np.asarray(cv2.GaussianBlur(rgb, (0, 0), BLUR * max(rgb.shape[:2])), dtype=np.uint8)
+
+
 DISGUISES: Mapping[str, Disguise] = {
     "mirror": lambda rgb: rgb[:, ::-1].copy(),
     "rotate 90": lambda rgb: np.rot90(rgb).copy(),
@@ -60,8 +65,9 @@ DISGUISES: Mapping[str, Disguise] = {
     "half size": _half,
     "black border": _black_bordered,
     "white border": _white_bordered,
+    "blur": _blurred,
 }
-"""Name -> what is done; each border is a tenth of the side, on every side."""
+"""Name -> what is done; borders are a tenth of the side, on every side, the blur a Gaussian of `BLUR` of the longer."""
 
 
 def collage(parts: Sequence[RGB], columns: int = 2, gutter: float = 0.0, level: int = 255) -> RGB:

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from guardrail.signals import RGB
-from guardrail.vision import framed
+from guardrail.vision import blurred, framed
 from guardrail.vision.pyramid import Level
 from guardrail.vision.seams import SIGNS, Box, tiles
 
@@ -35,7 +35,7 @@ LEAST_WITHIN = 96
 GRID = 9
 """Parts of a collage that are looked at before what stands within another picture."""
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
-BORDER, NEGATIVE, TILE = "border", "negative", "tile"
+BORDER, NEGATIVE, TILE, CLEARED = "border", "negative", "tile", "cleared"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,16 +64,35 @@ def further(level: Level, first: View) -> Iterator[View]:
         yield _cut(level, BORDER, inside)
     if inverted(signs) and signs.std(axis=(0, 1)).max() >= LEAST_CONTRAST:
         yield View(_named(level, NEGATIVE), 255 - first.square, side=first.side, kind=NEGATIVE)
+    cleared = _cleared(level)
+    if cleared is not None:
+        yield cleared
     for number, box in enumerate(_parts(level)):
         yield _cut(level, TILE, box, f"-{number}")
+
+
+def _cleared(level: Level) -> View | None:
+    """A blurred picture without its blur; None for what is as sharp as pictures are."""
+    copy = np.asarray(_copy(level, blurred.SIDE))
+    width = blurred.blur(copy)
+    if width < blurred.WIDTHS[0]:
+        return None
+    sharp = Image.fromarray(blurred.deblurred(copy, min(width, blurred.WIDTHS[1])))
+    square = sharp.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    return View(_named(level, CLEARED), np.asarray(square), side=round(max(sharp.size) / (2 * width)), kind=CLEARED)
+
+
+def _copy(level: Level, side: int) -> Image.Image:
+    """The picture with its longest side at most that."""
+    scale = min(1.0, side / max(level.base.size))
+    size = max(1, round(level.base.width * scale)), max(1, round(level.base.height * scale))
+    return level.sized(*size, Image.Resampling.BOX)
 
 
 def _parts(level: Level) -> list[Box]:
     """What may be pictures of their own: parts of a collage, then what stands within another picture."""
     grid = tiles(np.asarray(level.base))
-    scale = min(1.0, framed.SIGNS / max(level.base.size))
-    size = max(1, round(level.base.width * scale)), max(1, round(level.base.height * scale))
-    within = framed.parts(np.asarray(level.sized(*size, Image.Resampling.BOX)))
+    within = framed.parts(np.asarray(_copy(level, framed.SIGNS)))
     within = [box for box in within if not any(framed.same(box, other) for other in grid)]
     return grid[:GRID] + [box for box in within if _longest(level, box) >= LEAST_WITHIN] + grid[GRID:]
 
