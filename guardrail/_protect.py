@@ -18,7 +18,18 @@ from guardrail.verdict import Action, Verdict
 if TYPE_CHECKING:
     from guardrail.guard import Guard
 
-PICTURE_PARAMETERS = ("image", "images", "init_image", "mask", "mask_image", "control_image")
+PICTURE_PARAMETERS = (
+    "image",
+    "images",
+    "init_image",
+    "mask",
+    "mask_image",
+    "control_image",
+    "ip_adapter_image",
+    "reference_image",
+    "example_image",
+    "source_image",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,15 @@ import base64
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from openai import BadRequestError, OpenAI
+from PIL import Image
 
 from guardrail.detector import DetectorContext, Example, build
+from guardrail.errors import BlockedError
 from guardrail.guard import Guard
 from guardrail.inference import ModelStore
 from guardrail.records import LocalRegistry, PeopleStore
@@ -126,6 +129,21 @@ def test_other_ways_to_the_same_picture(guard: Guard, clothed: RGB, way: str) ->
     verdict = _judged(guard, uploads, output)
     assert verdict.action is Action.BLOCK
     assert BOTH_FACTS in [reason.message for reason in verdict.reasons]
+
+
+@pytest.mark.parametrize("name", ["control_image", "ip_adapter_image"])
+def test_pictures_that_guide_the_generator_are_uploads_too(guard: Guard, clothed: RGB, name: str) -> None:
+    outputs = {"more": png(marked(clothed, BODY)), "background": png(_new_background(clothed))}
+
+    @guard.protect
+    def generate(prompt: str, **guides: Any) -> bytes:
+        return outputs[prompt]
+
+    guide = Image.fromarray(clothed)
+    assert generate("background", **{name: [guide]}) == outputs["background"]
+    with pytest.raises(BlockedError) as refused:
+        generate("more", **{name: [guide]})
+    assert BOTH_FACTS in [reason.message for reason in refused.value.verdicts[0].reasons]
 
 
 def test_somebody_enrolled_is_no_exception(models: ModelStore, settings: Settings, clothed: RGB) -> None:
