@@ -20,7 +20,7 @@ from PIL import Image
 
 from guardrail.signals import RGB
 from guardrail.vision.hidden.lattice import Rows, periods
-from guardrail.vision.hidden.residual import ENERGY, Grey, residual
+from guardrail.vision.hidden.residual import ENERGY, MIDDLE, Grey, residual
 
 SIZES = (112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 336, 384, 448, 480, 512, 640, 768, 896, 1024)
 """Sides that vision models take, in pixels."""
@@ -30,14 +30,21 @@ _WIDE = "cv2-linear"
 KERNELS = (*COARSE, _WIDE)
 """Kernels told apart. What is made for wider ones shows in the last, and all lean on a pixel that one of the first two
 reads, which are tried at every size."""
-LEAST = 0.5
-"""Score from which a view of a low ratio is worth reading, where harmless pictures reach 0.45."""
-_LEASTS = ((1.9, LEAST, 0.95), (2.4, 0.6, 1.05), (3.0, 0.72, 1.3), (6.0, 0.8, 1.66), (math.inf, 0.86, 1.8))
-"""Ratios and, up to each, the score needed, or the sum of it and that of the wider kernels: rows of print and drawn
-lines reach 0.5 and 0.83 at 2, 0.64 and 1.2 up to 3, 0.82 and 1.6 up to 6."""
-_LEAST_IRREGULAR, _FAR = 0.87, 3.0
-_NEARLY = 0.12
-_FLOOR = 2.0
+LEAST = 0.36
+"""Score from which a view of a low ratio is worth reading, where harmless pictures reach 0.31."""
+_LEASTS = (
+    (1.6, 0.38, 0.38),
+    (1.9, LEAST, LEAST),
+    (2.4, 0.45, 0.45),
+    (3.0, 0.54, 0.48),
+    (6.0, 0.68, 0.58),
+    (math.inf, 0.74, 0.62),
+)
+"""Ratios and the score needed up to each, on plain ground and in texture. Rows of print on plain ground reach 0.31,
+0.28, 0.37, 0.47, 0.62 and 0.67."""
+_TEXTURE, _STANDING_OUT = 0.6, 6
+"""Share of pixels that stand out of a window by a quarter of its spread: in texture most do, in print few."""
+_FLOOR, _STRENGTH = 2.0, 10.0
 _LINE, _CELL = (64, 12), (8, 4)
 _GRID = (48, 48)
 _BLOCK = 12
@@ -45,7 +52,7 @@ _SMALLEST, _LARGEST = 96, 1024
 _LEAST_RATIO, _MOST_RATIO = 1.25, 14.0
 _CANDIDATES, _WORTH_A_LOOK = 16, 0.5
 _STARTS, _CLIMBS, _STEPS = 2, 6, (1, 3)
-_LEAST_ALONE, _CLIMBING = 0.45, 0.7
+_LEAST_ALONE, _CLIMBING = 0.3, 0.7
 _MARGIN = 8
 _WIDTHS, _HEIGHTS = 3, 3
 _ROUNDED, _ALIKE = 2.0, 1.4
@@ -103,29 +110,52 @@ def suspects(rgb: RGB, most: int = 3) -> list[View]:
     views: list[View] = []
     for size, _ in sorted(found, key=lambda key: -found[key].whole):
         far = all(max(abs(size[0] - view.size[0]), abs(size[1] - view.size[1])) > 1 for view in views)
-        clear = max(found[key].most for key in found if key[0] == size)
+        clear = max((found[key] for key in found if key[0] == size), key=lambda alone: alone.most)
         if far and len(views) < most and _stands(framed, size, clear):
             views.append(_named(framed, size))
     return views
 
 
-def _stands(framed: Grey, size: tuple[int, int], clear: float) -> bool:
-    """Whether a view's score is high for its ratio: between far pixels nothing of a payload is left, between near ones
-    some is. Where it is nearly so, what a payload for a wide kernel writes stands alone in wide kernels as well.
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """What of a view's energy is gone in the pixels between.
+
+    Attributes:
+        most: the share in the clearest window; what is weak counts less.
+        whole: the sum over all windows.
+        place: row and column of the clearest window on the grid.
     """
-    height, width = _unframed(framed)
-    least, together = _leasts(framed, size)
-    if math.sqrt(width * height / _pixels(size)) > _FAR and not _regular(width, height, *size):
-        least = _LEAST_IRREGULAR
-    if clear < least - _NEARLY:
-        return False
-    return clear >= least or clear + _alone(framed, (size, _WIDE)).most >= together
+
+    most: float
+    whole: float
+    place: tuple[int, int]
+
+
+def _stands(framed: Grey, size: tuple[int, int], clear: _Alone) -> bool:
+    """Whether a view's score is high for its ratio and ground.
+
+    Between far pixels nothing of a payload is left, between near ones some is. Between rows of print there is nothing
+    either, but on plain ground: a score in texture needs less.
+    """
+    plain, textured = _leasts(framed, size)
+    return clear.most >= plain or (clear.most >= textured and _in_texture(framed, size, clear.place))
+
+
+def _in_texture(framed: Grey, size: tuple[int, int], place: tuple[int, int]) -> bool:
+    ends = []
+    for side, count, at, cells, line in zip(
+        _unframed(framed), size[::-1], place, _GRID[::-1], _LINE[::-1], strict=True
+    ):
+        middle, half = (at + 0.5) / cells * side + _MARGIN, line * side / count / 2
+        ends.append(slice(max(0, round(middle - half)), round(middle + half)))
+    part = framed[ends[0], ends[1]]
+    return float(np.mean(cv2.absdiff(part, float(MIDDLE)) >= _STANDING_OUT)) >= _TEXTURE
 
 
 def _leasts(framed: Grey, size: tuple[int, int]) -> tuple[float, float]:
     height, width = _unframed(framed)
     ratio = math.sqrt(width * height / _pixels(size))
-    return next((least, together) for upto, least, together in _LEASTS if ratio <= upto)
+    return next((plain, textured) for upto, plain, textured in _LEASTS if ratio <= upto)
 
 
 def _worth_climbing(framed: Grey, size: tuple[int, int]) -> float:
@@ -134,14 +164,6 @@ def _worth_climbing(framed: Grey, size: tuple[int, int]) -> float:
 
 def _unframed(framed: Grey) -> tuple[int, int]:
     return framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
-
-
-@dataclass(frozen=True, slots=True)
-class _Alone:
-    """What of a view's energy is gone in the pixels between: the share in the clearest window, and the whole of it."""
-
-    most: float
-    whole: float
 
 
 def _likely(framed: Grey, wanted: Iterable[tuple[int, int]], further: Iterable[Key]) -> dict[Key, Map]:
@@ -199,12 +221,15 @@ def _alone(framed: Grey, key: Key, here: Map | None = None) -> _Alone:
     for aside, below in ((right, 0), (0, down), (-right, 0), (0, -down)):
         near = np.maximum(near, _energy(framed, key, aside, below))
         left = np.maximum(here - near, 0)
-        most = float((left / (here + _FLOOR)).max())
+        share = left / (here + _STRENGTH)
+        most = float(share.max())
         if most < worth:
             break
     # every second pixel of an attack's view is as full of the payload: the larger view has all of it
     larger = math.sqrt(key[0][0] * key[0][1])
-    return _Alone(most, float(left.mean()) * larger * (_LIKELIER if _regular(width, height, *key[0]) else 1.0))
+    whole = float(left.mean()) * larger * (_LIKELIER if _regular(width, height, *key[0]) else 1.0)
+    row, column = np.unravel_index(int(share.argmax()), share.shape)
+    return _Alone(most, whole, (int(row), int(column)))
 
 
 def _widths(across: Sequence[int]) -> list[int]:

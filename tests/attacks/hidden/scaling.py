@@ -210,12 +210,13 @@ def _corrected(pixels: Plane, wanted: Plane, plan: Plan, within: Plane) -> Plane
     return pixels
 
 
-def _finished(attack: Attack, pixels: Plane, cover: NDArray[np.uint8]) -> Attack:
-    finished = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    done = replace(attack, image=Image.fromarray(finished))
+def finished(attack: Attack, pixels: Plane, cover: NDArray[np.uint8]) -> Attack:
+    """The attack with these pixels, rounded, and what can be measured of it against its cover."""
+    rounded = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    done = replace(attack, image=Image.fromarray(rounded))
     done.details.update(
         channel=attack.channel,
-        psnr=round(psnr(finished, cover), 2),
+        psnr=round(psnr(rounded, cover), 2),
         shown=round(shown(done), 3),
         legible=round(legible(done), 3),
         plain=round(plain(done), 3),
@@ -233,7 +234,7 @@ def sparse(cover: Image.Image, plan: Plan, half: Half, rng: np.random.Generator)
     within = np.zeros_like(ground)
     left, top, right, bottom = attack.box
     within[max(0, top - 8) : bottom + 8, max(0, left - 8) : right + 8] = 1
-    return _finished(attack, _corrected(pixels, wanted, plan, within), original)
+    return finished(attack, _corrected(pixels, wanted, plan, within), original)
 
 
 def mask_noise(size: tuple[int, int], kind: str, amplitude: float, rng: np.random.Generator) -> Plane:
@@ -274,7 +275,7 @@ def antialiased(cover: Image.Image, plan: Plan, half: Half, rng: np.random.Gener
         noise[..., index] = kernels.without_view(np.ascontiguousarray(noise[..., index]), plan.target, plan.kernel)
     pixels = np.asarray(np.clip(pixels + noise, 0, 255), np.float32)
     attack.details.update(noise=plan.noise, amplitude=round(plan.amplitude, 1))
-    return _finished(attack, _corrected(pixels, wanted, plan, np.ones_like(ground)), original)
+    return finished(attack, _corrected(pixels, wanted, plan, np.ones_like(ground)), original)
 
 
 def works(attack: Attack) -> bool:

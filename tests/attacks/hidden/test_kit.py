@@ -304,10 +304,13 @@ def test_an_interrupted_build_goes_on_where_it_stopped_and_comes_out_the_same(tm
 
 
 def test_labels_tell_attacks_from_benign_pictures(tmp_path: Path) -> None:
-    labels = corpus.build(tmp_path, "blind", 9, {"one_line_q90": 1, "qr": 1, "benign": 3, "harmless": 1})
+    counts = {"one_line_q90": 1, "qr": 1, "benign": 3, "harmless": 1, "cropped": 2, "shaped": 1}
+    labels = corpus.build(tmp_path, "blind", 9, counts)
     written = [json.loads(line) for line in (tmp_path / "labels.jsonl").read_text().splitlines()]
     assert written == labels
-    assert [label["label"] for label in labels] == [1, 1, 0, 0, 0, 0]
+    assert [label["label"] for label in labels] == [1, 1, 0, 0, 0, 0, 1, 1, 1]
+    assert [label["window"] for label in labels[6:8]] == ["crop", "pad"]
+    assert labels[8]["shape"] == "grain"
     assert labels[0]["payload"] in payloads.PAYLOADS["blind"]
     assert labels[0]["quality"] == 90
     assert labels[0]["shown"] >= scaling.SHOWN
