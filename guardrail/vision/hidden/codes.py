@@ -16,6 +16,10 @@ from guardrail.vision.hidden.residual import Grey
 MAX_CODES = 16
 MAX_CHARS = 8_192
 _CLEARER = 24
+_LEAST_CODE, _MOST_PLACES, _CELL, _WIDE = 24, 4, 4, 7
+_FLAT, _LOW = 1, (4, 32)
+_MOSTLY, _OFTEN = 100, ((12, 0), (48, 5))
+"""Of 255: shares of flat pixels, and of low steps with cells around: where some are everywhere, codes have more."""
 _SQUARE = zxingcpp.BarcodeFormats(
     [zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.DataMatrix, zxingcpp.BarcodeFormat.Aztec]
 )
@@ -43,14 +47,48 @@ def codes(rgb: RGB) -> list[Code]:
     found = _read(zxingcpp.read_barcodes(grey, try_downscale=max(grey.shape) <= MAX_SIDE))
     if found:
         return found
-    clear = _clear(fitting(grey))
-    found = [replace(item, box=None) for item in _read(zxingcpp.read_barcodes(clear, _SQUARE, try_invert=False))]
-    return found or [Code(text[:MAX_CHARS], "QRCode", None) for text in faint_codes(rgb)[:MAX_CODES]]
+    small = np.ascontiguousarray(fitting(grey))
+    clear = [_clear(small), *(_enlarged(small[place]) for place in _stepped(small))]
+    for picture in clear:
+        if found := _read(zxingcpp.read_barcodes(picture, _SQUARE, try_invert=False)):
+            return [replace(item, box=None) for item in found]
+    return [Code(text[:MAX_CHARS], "QRCode", None) for text in faint_codes(rgb)[:MAX_CODES]]
 
 
 def _clear(grey: Grey) -> Grey:
     """The picture with the contrast of faint things raised, contours kept."""
     return np.asarray(cv2.createCLAHE(clipLimit=_CLEARER, tileGridSize=(4, 4)).apply(grey), dtype=np.uint8)
+
+
+def _stepped(grey: Grey) -> list[tuple[slice, slice]]:
+    """Rows and columns of places that are flat but for many low steps, the largest first: so look faint modules.
+
+    The detector of codes without finder patterns looks from the middle of a picture, and only as far as it is calm.
+    """
+    if min(grey.shape) < _LEAST_CODE:
+        return []
+    steps = cv2.max(cv2.absdiff(grey[:-1, 1:], grey[:-1, :-1]), cv2.absdiff(grey[1:, :-1], grey[:-1, :-1]))
+    shares = [
+        cv2.blur(cv2.resize(mask, None, fx=1 / _CELL, fy=1 / _CELL, interpolation=cv2.INTER_AREA), (_WIDE, _WIDE))
+        for mask in (cv2.inRange(steps, 0, _FLAT), cv2.inRange(steps, *_LOW))
+    ]
+    found = []
+    for often, room in _OFTEN:
+        mask = ((shares[0] > _MOSTLY) & (shares[1] > often)).astype(np.uint8)
+        mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+        mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((_WIDE, _WIDE), np.uint8))
+        mask = cv2.dilate(mask, np.ones((3, 3), np.uint8), iterations=room)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+        for left, top, wide, high, _ in sorted(stats[1:].tolist(), key=lambda row: -row[4])[:_MOST_PLACES]:
+            if min(wide, high) * _CELL >= _LEAST_CODE:
+                found.append((slice(top * _CELL, (top + high) * _CELL), slice(left * _CELL, (left + wide) * _CELL)))
+    return found
+
+
+def _enlarged(grey: Grey) -> Grey:
+    """A part with its contrast raised, twice as large."""
+    clear = cv2.createCLAHE(clipLimit=_CLEARER, tileGridSize=(2, 2)).apply(grey)
+    return np.asarray(cv2.resize(clear, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 def _read(read: Sequence[zxingcpp.Barcode]) -> list[Code]:

@@ -103,7 +103,7 @@ class HiddenDetector:
         where = picture.source.where
         shown = self._shown(picture.frames[0].rgb, where, found)
         for frame in self._others(picture, found):
-            self._read_plain(frame.rgb, Evidence(where=where, frame=frame.index, view="frame"), found)
+            self._read_frame(frame.rgb, shown, Evidence(where=where, frame=frame.index, view="frame"), found)
         for plane in planes.planes(picture):
             evidence = Evidence(where=where, view=plane.name, frame=plane.frame or None)
             self._read_hidden(plane.rgb, shown, evidence, found)
@@ -214,18 +214,28 @@ class HiddenDetector:
                     found.add(SCALING, text, evidence, score=_NEW if concealed else 0.0, concealed=concealed)
         return clearly
 
-    def _read_plain(self, rgb: RGB, evidence: Evidence, found: _Found) -> None:
-        read = self._reader.read(rgb, SIDE)
+    def _read_frame(self, rgb: RGB, shown: Sequence[Line], evidence: Evidence, found: _Found) -> None:
+        """A frame block by block, and alone what the first frame does not say: few see a frame that passes by."""
+        read = written(self._reader, rgb)
         self._note(read.skipped, found)
-        found.add(VISIBLE, read.text, evidence)
+        told = {_text(shown)}
+        for part in read.readings:
+            other = [line for line in part if not _among(line, shown)]
+            for lines, seen, concealed in ((new := _new(part, shown), new, True), (part, other, False)):
+                text = _text(lines)
+                if _letters(seen) >= NEW_LETTERS and text not in told:
+                    told.add(text)
+                    found.add(VISIBLE, text, evidence, concealed=concealed)
 
     def _read_hidden(self, rgb: RGB, shown: Sequence[Line], evidence: Evidence, found: _Found) -> None:
         """What a plane says and the picture does not: crumbs of shown letters stand in low bits too."""
         read = self._reader.read(rgb, SIDE)
         self._note(read.skipped, found)
         clear = [line for line in read.lines if line.score >= _CLEAR]
-        if _letters(_new(clear, shown)) >= NEW_LETTERS:
-            found.add(CONCEALED, _text(clear), evidence, score=_HIDDEN, concealed=True)
+        if _letters(new := _new(clear, shown)) >= NEW_LETTERS:
+            # alone, and with what the picture shows too
+            for text in dict.fromkeys((_text(new), _text(clear))):
+                found.add(CONCEALED, text, evidence, score=_HIDDEN, concealed=True)
         for code in codes(rgb):
             found.add(CODE, code.text, evidence, score=_CODED, concealed=True)
 

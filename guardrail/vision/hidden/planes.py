@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from guardrail.signals import RGB, DecodedPicture
+from guardrail.vision.hidden import bands
 from guardrail.vision.hidden.bits import lossy
 from guardrail.vision.hidden.residual import Grey
 
@@ -21,6 +22,7 @@ _BLOCK = 8
 _WRITTEN = 0.2
 _BUSY, _FLAT_SPREAD = 0.3, 1.5
 _LEAST_SPREAD = 2.0
+_COMMON, _AROUND, _LETTER = 3, 12, 24
 _MANY, _FAR = 0.25, 8
 
 
@@ -40,6 +42,7 @@ def planes(picture: DecodedPicture) -> Iterator[Plane]:
     yield from _beneath(picture)
     if picture.alpha is not None and picture.alpha.min() < picture.alpha.max():
         yield _grey("alpha", picture.alpha)
+        yield from _faint(picture.alpha)
     if picture.indexed is not None:
         yield from _twins(*picture.indexed)
     for name, pixels in picture.low:
@@ -49,6 +52,20 @@ def planes(picture: DecodedPicture) -> Iterator[Plane]:
             yield _grey(name, pixels)
     if picture.indexed is None and not lossy(picture):
         yield from _low_bits(first.rgb)
+
+
+def _faint(alpha: Grey) -> Iterator[Plane]:
+    """Lines that are a few levels off one of the commonest levels, where others are far off: a figure cut out."""
+    counts = cv2.calcHist([alpha], [0], None, [256], [0, 256]).ravel()
+    for _ in range(_COMMON):
+        level = int(counts.argmax())
+        low, high = max(0, level - _AROUND), min(255, level + _AROUND)
+        others = counts[low : high + 1].sum() - counts[level]
+        if alpha.size - counts[level] > others >= _LETTER:
+            near = cv2.LUT(alpha, np.interp(np.arange(256), (low, high), (0, 255)).astype(np.uint8))
+            if bands.lines(near, 1):
+                yield Plane("alpha", np.asarray(cv2.cvtColor(near, cv2.COLOR_GRAY2RGB), dtype=np.uint8))
+        counts[low : high + 1] = 0
 
 
 def _beneath(picture: DecodedPicture) -> Iterator[Plane]:

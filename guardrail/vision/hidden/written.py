@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from math import inf
 
 import cv2
@@ -29,6 +30,7 @@ _MANY, _CLEARLY = 4, 250.0
 _FINE = 16.0
 _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
+_WITHIN, _DOUBTFUL = 0.7, 0.7
 _COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER = 0.5, 2.2, 3.0, 0.9, 8
 
 
@@ -67,13 +69,33 @@ def written(reader: Reader, rgb: RGB) -> Written:
     small, others, unread = _read_bands(reader, rgb, rest)
     well += [line.box for line in small if line.score >= _WELL]
     over = _read_over(reader, rgb, well) if lines or small else []
-    parts = blocks(in_order([*lines, *small]))
+    parts = blocks(in_order(once([*small, *lines])))
     lines = [line for part in parts for line in part]
     readings = _texts(parts)
     readings += [
         tuple(part) for cut in (*others, *over) for part in blocks(in_order(cut)) if _letters(part) >= _LETTERS
     ]
     return Written(tuple(lines), tuple(readings), max(0, len(found) - MAX_LINES) + int(more) + unread)
+
+
+def once(read: Sequence[Line]) -> list[Line]:
+    """Lines without those that were read twice in one place: the surer ones stay."""
+    kept: list[Line] = []
+    for line in sorted(read, key=lambda line: -line.score * len(line.text)):
+        if not any(_again(line, other) for other in kept):
+            kept.append(line)
+    return kept
+
+
+def _again(line: Line, other: Line) -> bool:
+    """Whether a line stands where another does, and says much the same or was hardly read."""
+    (wide, high), (across, down) = line.box.level, other.box.level
+    apart = [abs(line.box.centre[axis] - other.box.centre[axis]) for axis in (0, 1)]
+    shared = min(wide, across, (wide + across) / 2 - apart[0])
+    if apart[1] > max(high, down) / 2 or shared < _WITHIN * min(wide, across):
+        return False
+    known = SequenceMatcher(None, line.text, other.text, autojunk=False)
+    return line.score < _DOUBTFUL or sum(part.size for part in known.get_matching_blocks()) >= _WITHIN * len(line.text)
 
 
 def _texts(parts: Sequence[Sequence[Line]]) -> list[tuple[Line, ...]]:

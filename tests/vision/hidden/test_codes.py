@@ -9,7 +9,7 @@ import zxingcpp
 from zxingcpp import BarcodeFormat
 
 from guardrail.vision.hidden.codes import MAX_CHARS, MAX_CODES, codes
-from tests.attacks.hidden import covers
+from tests.attacks.hidden import covers, families
 
 SAID = "SEE THE GARDEN PLAN 12"
 Picture = np.ndarray
@@ -107,3 +107,19 @@ def test_patterns_full_of_finders_cost_bounded_time(kind: str) -> None:
     start = time.process_time()
     codes(np.repeat(grey[..., None], 3, axis=2))
     assert time.process_time() - start < 6.0
+
+
+@pytest.mark.parametrize("variant", ["datamatrix_faint", "aztec_faint", "qr_faint"])
+@pytest.mark.parametrize("kind", ["sign", "photo_jpeg", "meme"])
+def test_faint_codes_are_read_wherever_they_stand(variant: str, kind: str) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        hidden = families.make("qr", covers.draw(kind, (640, 512), rng, "train"), SAID, rng, "train", variant=variant)
+        found = codes(np.array(families.opened(hidden).convert("RGB")))
+        assert SAID in [item.text for item in found]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (23, 400), (24, 24), (25, 31), (3, 2000)])
+def test_pictures_of_any_size_are_looked_at_for_codes(shape: tuple[int, int]) -> None:
+    rgb = np.random.default_rng(0).integers(100, 108, (*shape, 3), dtype=np.uint8)
+    assert codes(rgb) == []

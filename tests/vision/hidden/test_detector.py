@@ -208,3 +208,25 @@ def _png(picture: object) -> bytes:
     data = io.BytesIO()
     picture.save(data, "PNG")  # type: ignore[attr-defined]
     return data.getvalue()
+
+
+def test_what_only_a_later_frame_says_is_told_alone(bare_context: DetectorContext) -> None:
+    first, second = (_written("turn left at the old mill", 211, 40) for _ in range(2))
+    second = np.vstack([second, _written("the quiet harbour", 211, 40)])
+    first = np.vstack([first, np.full_like(first, 211)])
+    frames = (Frame(0, first), Frame(1, first.copy()), Frame(2, second))
+    picture = DecodedPicture(Picture(b""), "gif", 640, 240, frames)
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    later = [item for item in found.texts if item.evidence.view == "frame"]
+    assert {item.evidence.frame for item in later} == {2}
+    assert {_bare(item.text) for item in later if item.concealed} == {"thequietharbour"}
+    assert not any("mill" in item.text for item in later if item.concealed)
+
+
+def test_what_a_plane_says_is_told_alone_and_with_what_is_shown(bare_context: DetectorContext) -> None:
+    shown = np.vstack([_written("turn left at the old mill", 211, 40), np.full((120, 640, 3), 211, np.uint8)])
+    beneath = np.vstack([_written("turn left at the old mill", 211, 40), _written("the quiet harbour", 211, 40)])
+    picture = DecodedPicture(Picture(b""), "png", 640, 240, (Frame(0, shown, beneath),))
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    texts = {_bare(item.text) for item in found.texts if item.signal == "injection.concealed"}
+    assert texts == {"thequietharbour", "turnleftattheoldmillthequietharbour"}

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from guardrail.inference import ModelStore
 from guardrail.settings import Limits
-from guardrail.signals import DecodedPicture, Picture
+from guardrail.signals import DecodedPicture, Frame, Picture
 from guardrail.vision.decode import decode
 from guardrail.vision.hidden.bits import low_bit_texts
 from guardrail.vision.hidden.codes import codes
 from guardrail.vision.hidden.faint import faint_codes
 from guardrail.vision.hidden.planes import planes
-from tests.attacks.hidden import covers, families
+from guardrail.vision.ocr.reader import Reader
+from tests.attacks.hidden import covers, families, lettering
 from tests.vision.containers.made import entries
 from tests.vision.files import with_chunk
 
@@ -42,6 +44,25 @@ def test_low_bytes_become_a_plane(variant: str) -> None:
 @pytest.mark.parametrize("variant", families.VARIANTS["alpha"])
 def test_transparency_becomes_a_plane(variant: str) -> None:
     assert {"alpha", "beneath"} & {plane.name for plane in planes(_made("alpha", variant))}
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(("ground", "ink"), [(255, 249), (0, 7), (128, 121)])
+def test_faint_letters_in_the_alpha_of_a_figure_that_is_cut_out_are_read(
+    models: ModelStore, ground: int, ink: int
+) -> None:
+    alpha = np.full((400, 600), 255 - ground if ground != 128 else 0, np.uint8)
+    alpha[60:340, 60:540] = ground
+    drawn = lettering.mask(["the quiet harbour", "sleeps until noon"], lettering.face("DejaVuSans-Bold", 30))
+    place = alpha[120 : 120 + drawn.shape[0], 120 : 120 + drawn.shape[1]]
+    place[:] = np.rint(place + drawn * (float(ink) - place))
+    alpha = np.asarray(cv2.GaussianBlur(alpha, (5, 5), 0), dtype=np.uint8)
+    picture = DecodedPicture(
+        Picture(b""), "png", 600, 400, (Frame(0, np.full((400, 600, 3), 90, np.uint8)),), alpha=alpha
+    )
+    reader = Reader(models)
+    texts = [reader.read(plane.rgb, 512).text for plane in planes(picture) if plane.name == "alpha"]
+    assert any("quiet" in text and "noon" in text for text in texts)
 
 
 def test_a_few_letters_in_alpha_that_are_one_level_fainter_are_seen() -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from guardrail.inference import ModelStore
-from guardrail.vision.hidden.written import blocks, written
+from guardrail.vision.hidden.written import blocks, once, written
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import Reader, in_order
@@ -108,3 +110,27 @@ def test_turned_lines_are_in_order(angle: float) -> None:
     places = [np.array([300.0, 300.0]) + 30 * at * down for at in range(4)]
     lines = [_line(str(at), float(place[0]), float(place[1]), 200, angle=angle) for at, place in enumerate(places)]
     assert [line.text for line in in_order(lines[::-1])] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.models
+def test_a_label_that_boxes_and_bands_both_see_is_told_once(models: ModelStore) -> None:
+    rgb = _wall().clip(225, 225)
+    for at, word in enumerate(("Insert", "Format", "Window", "Photos")):
+        rgb = _with(word, 11, (20, 40 + 40 * at), 255 - rgb).astype(np.float32)
+        rgb = 255 - rgb
+    text = "".join(line.text for line in written(Reader(models), np.asarray(rgb, dtype=np.uint8)).lines)
+    assert [text.count(word) for word in ("Insert", "Format", "Window", "Photos")] == [1, 1, 1, 1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6), st.floats(0.5, 1.0)), max_size=8))
+def test_what_is_kept_of_lines_read_twice_is_the_surest_of_each_place(
+    drawn: list[tuple[int, int, float]],
+) -> None:
+    read = [
+        Line(f"label number {row} here", score, TextBox((100.0 + shift, 50.0 + 40 * row), (120.0, 20.0), 0.0, 1.0))
+        for row, shift, score in drawn
+    ]
+    kept = once(read)
+    assert len(kept) == len({row for row, _, _ in drawn})
+    for line in kept:
+        assert line.score == max(other.score for other in read if other.text == line.text)
