@@ -25,6 +25,7 @@ from guardrail.settings import Settings, load_settings
 from guardrail.signals import RGB, Picture
 from guardrail.vision.decode import decode
 from guardrail.vision.hidden import scaling
+from guardrail.vision.hidden.written import written
 from guardrail.vision.ocr.reader import Reader
 from guardrail.vision.resample import resampled
 
@@ -77,7 +78,8 @@ def _checked(job: tuple[Path, dict[str, Any]]) -> tuple[bool, bool, float]:
     """Of one attack: whether a view of the copy reads the payload and the copy itself does not; the same of the upload;
     likeness of the copy to the picture.
 
-    Views are those the attack was made for, those of usual models, and those the guard suspects.
+    What the copy itself says is read as quickly as the views; where one of those says more, as carefully as the check
+    of an upload reads. Views are those the attack was made for, those of usual models, and those the guard suspects.
     """
     assert _started is not None
     path, label = job
@@ -103,9 +105,12 @@ def _hidden(
         views += [scaling.View((side, side), kernel) for side in _SIDES for kernel in _KERNELS]
         views += scaling.suspects(rgb)
     needed = max(1.0, _WORDS * len(words))
-    return len(missing) >= needed and any(
+    if len(missing) < needed or not any(
         _counted(missing, _read(reader, scaling.reduced(rgb, view), place)) >= needed for view in views
-    )
+    ):
+        return False
+    careful = "".join(_bare(line.text) for line in written(reader, rgb).lines)
+    return len(words) - _counted(words, careful) >= needed
 
 
 def _counted(words: list[str], text: str) -> int:
