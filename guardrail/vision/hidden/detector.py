@@ -27,7 +27,7 @@ from guardrail.taxonomy import Stage
 from guardrail.vision.hidden import bands, bits, planes, scaling
 from guardrail.vision.hidden.codes import codes
 from guardrail.vision.hidden.noise import MAX_SIDE, calm_views, noisy
-from guardrail.vision.hidden.tints import tint
+from guardrail.vision.hidden.tints import PRINT, apart, tint
 from guardrail.vision.hidden.written import SIDE, written
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import MODELS, Reader
@@ -146,7 +146,11 @@ class HiddenDetector:
     def _views(self, rgb: RGB, shown: Sequence[Line], where: str, found: _Found) -> None:
         """What the views of suspicious sizes show, and those of the operator's own models."""
         height, width = rgb.shape[:2]
-        sparse = scaling.suspects(rgb)
+        source, sparse = rgb, scaling.suspects(rgb)
+        if not sparse and len(shown) >= PRINT:
+            # rows of print hide a lattice, but not where it is of another colour
+            source = apart(rgb)
+            sparse = scaling.suspects(source)
         calm = calm_views(rgb) if noisy(rgb) else []
         if max(height, width) > MAX_SIDE and noisy(rgb):
             found.skipped.append(Skip(f"{NAME}:noise", f"views of a noisy picture over {MAX_SIDE} pixels"))
@@ -154,8 +158,8 @@ class HiddenDetector:
         read: list[scaling.View] = []
         for view in (*sparse, *calm):
             if not any(_one_side(view, other) for other in read):
-                seen = scaling.reduced(rgb, view)
-                pictures = [_enlarged(scaling.changed(rgb, view), FINE_SIDE)] if view in sparse else _clearer(seen)
+                seen = scaling.reduced(source if view in sparse else rgb, view)
+                pictures = [_enlarged(scaling.changed(source, view), FINE_SIDE)] if view in sparse else _clearer(seen)
                 if self._read_view([seen, *pictures], view, shown, where, found):
                     read.append(view)
         for view in own:

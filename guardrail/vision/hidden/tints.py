@@ -28,8 +28,10 @@ _AROUND, _CELL, _LINE = 5, (8, 4), (8, 3)
 _LEAST = 4.0
 """Mean detail, in halves of a level, of a window of one line: payloads have 4 to 12, photographs mostly 1 to 4."""
 _MOST, _CLEAR = 40, 250.0
-_PRINT, _CLEARER = 24, 500.0
-"""Lines from which a picture is full of print, whose coloured parts reach 460."""
+PRINT = 24
+"""Lines from which a picture is full of print."""
+_CLEARER = 500.0
+"""Coloured parts of print reach 460."""
 _GROUND, _GAIN, _MIDDLE = 31, 2.0, 128.0
 
 
@@ -65,13 +67,23 @@ def tint(rgb: RGB, shown: Sequence[TextBox]) -> Tint | None:
         return None
     found = bands.lines(planes[int(np.argmax(strengths))], _MOST)
     wide = [TextBox(_doubled(box.centre), _doubled(box.size), box.angle, box.score) for box in found]
-    clear = _CLEAR if len(shown) < _PRINT else _CLEARER
+    clear = _CLEAR if len(shown) < PRINT else _CLEARER
     if not any(box.score >= clear for box in uncovered(wide, shown)):
         return None
     # what stands in green alone stands in both differences, and not in that of red and blue
     alone = [_apart(halves[at], _mean(halves[at - 1], halves[at - 2])) for at in range(3)]
     channel = int(np.argmax([_strength(plane) for plane in alone]))
     return Tint(CHANNELS[channel], _alone(rgb, channel))
+
+
+def apart(rgb: RGB) -> RGB:
+    """What each channel has more or less than the mean of the others, around 128: black print on paper is gone."""
+    planes = [np.asarray(plane, dtype=np.uint8) for plane in cv2.split(rgb)]
+    alone = []
+    for at in range(3):
+        more = cv2.subtract(planes[at], _mean(planes[at - 1], planes[at - 2]), dtype=cv2.CV_16S)
+        alone.append(cv2.add(more, _MIDDLE, dtype=cv2.CV_8U))
+    return np.asarray(cv2.merge(alone), dtype=np.uint8)
 
 
 def _doubled(pair: tuple[float, float]) -> tuple[float, float]:

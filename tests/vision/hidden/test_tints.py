@@ -5,7 +5,8 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from guardrail.vision.hidden.tints import CHANNELS, SIDE, tint
+from guardrail.vision.hidden.scaling import suspects
+from guardrail.vision.hidden.tints import CHANNELS, SIDE, apart, tint
 from guardrail.vision.ocr.boxes import TextBox
 from tests.attacks.hidden import covers, scaling
 from tests.attacks.hidden.plans import Channel
@@ -43,6 +44,20 @@ def test_ordinary_pictures_have_no_text_in_one_channel(kind: str) -> None:
 def test_a_grey_payload_is_in_no_channel_alone() -> None:
     attack = attacked(planned("cv2_lanczos4", (660, 600), (440, 400)))
     assert tint(scaling.pixels_of(attack.image), []) is None
+
+
+def test_a_payload_in_one_channel_is_found_beneath_print() -> None:
+    rng = np.random.default_rng((3, 2))
+    cover = covers.draw("table", (881, 881), rng, TRAIN)
+    attack = scaling.sparse(cover, planned("cv2_cubic", (881, 881), (347, 347), channel="red"), TRAIN, rng)
+    views = suspects(apart(scaling.pixels_of(attack.image)))
+    assert any(np.abs(np.subtract(view.size, attack.target)).max() <= 1 for view in views)
+    assert not suspects(apart(np.asarray(cover.convert("RGB"))))
+
+
+def test_grey_has_no_colour_apart() -> None:
+    grey = np.random.default_rng(2).integers(0, 256, (40, 50, 1), dtype=np.uint8).repeat(3, axis=2)
+    assert (apart(grey) == 128).all()
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4000, 3), (47, 300, 3), (48, 48, 3), (2100, 1500, 3)])
