@@ -16,7 +16,7 @@ from guardrail.vision.hidden.residual import Grey
 MAX_CODES = 16
 MAX_CHARS = 8_192
 _CLEARER = 24
-_LEAST_CODE, _MOST_PLACES, _CELL, _WIDE = 24, 4, 4, 7
+_LEAST_CODE, _MOST_OF, _MOST_PLACES, _CELL, _WIDE = 24, 0.5, 4, 4, 7
 _FLAT, _LOW = 1, (4, 32)
 _MOSTLY, _OFTEN = 100, ((12, 0), (48, 5))
 """Of 255: shares of flat pixels, and of low steps with cells around: where some are everywhere, codes have more."""
@@ -80,7 +80,7 @@ def _stepped(grey: Grey) -> list[tuple[slice, slice]]:
         mask = cv2.dilate(mask, np.ones((3, 3), np.uint8), iterations=room)
         _, _, stats, _ = cv2.connectedComponentsWithStats(mask)
         for left, top, wide, high, _ in sorted(stats[1:].tolist(), key=lambda row: -row[4])[:_MOST_PLACES]:
-            if min(wide, high) * _CELL >= _LEAST_CODE:
+            if min(wide, high) * _CELL >= _LEAST_CODE and wide * high < _MOST_OF * mask.size:
                 found.append((slice(top * _CELL, (top + high) * _CELL), slice(left * _CELL, (left + wide) * _CELL)))
     return found
 

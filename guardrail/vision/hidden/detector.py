@@ -138,6 +138,8 @@ class HiddenDetector:
         found.inspected.append(f"lines={len(shown)}")
         for part in read.readings:
             found.add(VISIBLE, _text(part), Evidence(where=where, view="plain", box=_around(part)))
+        for part in read.faint:
+            found.add(VISIBLE, _text(part), Evidence(where=where, view="faint", box=_around(part)), concealed=True)
         for code in codes(rgb):
             found.add(CODE, code.text, Evidence(where=where, view=code.kind, box=code.box), score=_CODED)
         self._views(rgb, shown, where, found)
@@ -223,7 +225,7 @@ class HiddenDetector:
         read = written(self._reader, rgb)
         self._note(read.skipped, found)
         told = {_text(shown)}
-        for part in read.readings:
+        for part in (*read.readings, *read.faint):
             other = [line for line in part if not _among(line, shown)]
             for lines, seen, concealed in ((new := _new(part, shown), new, True), (part, other, False)):
                 text = _text(lines)

@@ -17,12 +17,13 @@ import numpy as np
 
 from guardrail.signals import RGB
 from guardrail.vision.hidden import bands, layers
+from guardrail.vision.hidden.faded import faded
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import MAX_LINES, Reader, in_order
 
-GLIMPSE, SIDE, FINE_SIDE = 352, 512, 1280
-"""Sides in pixels that a picture is reduced to: to see whether there is text, to find lines, to find small lines."""
+GLIMPSE, SIDE, FADED_SIDE, FINE_SIDE = 352, 512, 736, 1280
+"""Sides in pixels that a picture is reduced to: to see whether there is text, to find lines, faint and small lines."""
 MAX_BLOCKS = 24
 """Blocks of lines given as texts of their own, those with the most letters; the others are one text together."""
 _MOST_BANDS, _MOST_READ, _AT_ONCE = 40, 16, 2
@@ -31,7 +32,7 @@ _FINE = 16.0
 _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
 _WITHIN, _DOUBTFUL = 0.7, 0.7
-_COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER = 0.5, 2.2, 3.0, 0.9, 8
+_COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _LAID = 0.5, 2.2, 3.0, 0.9, 8, 1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,13 @@ class Written:
     Attributes:
         lines: all lines, block by block.
         readings: the texts to judge: blocks of lines, and small lines as another cut of them reads.
+        faint: the same of lines that hardly anybody sees, and that are not among the others.
         skipped: lines that were found and not read.
     """
 
     lines: tuple[Line, ...] = ()
     readings: tuple[tuple[Line, ...], ...] = ()
+    faint: tuple[tuple[Line, ...], ...] = ()
     skipped: int = 0
 
 
@@ -55,6 +58,11 @@ def written(reader: Reader, rgb: RGB) -> Written:
     Raises:
         DetectionError: a network failed.
     """
+    plain = _plain(reader, rgb)
+    return replace(plain, faint=tuple(_read_faded(reader, rgb, [line.box for line in plain.lines])))
+
+
+def _plain(reader: Reader, rgb: RGB) -> Written:
     likely = bands.lines(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), _MOST_BANDS)
     if not likely and not reader.glimpses(rgb, GLIMPSE):
         return Written()
@@ -72,10 +80,37 @@ def written(reader: Reader, rgb: RGB) -> Written:
     parts = blocks(in_order(once([*small, *lines])))
     lines = [line for part in parts for line in part]
     readings = _texts(parts)
-    readings += [
-        tuple(part) for cut in (*others, *over) for part in blocks(in_order(cut)) if _letters(part) >= _LETTERS
-    ]
-    return Written(tuple(lines), tuple(readings), max(0, len(found) - MAX_LINES) + int(more) + unread)
+    readings += _said(*others, *over)
+    return Written(tuple(lines), tuple(readings), skipped=max(0, len(found) - MAX_LINES) + int(more) + unread)
+
+
+def _said(*cuts: Sequence[Line]) -> list[tuple[Line, ...]]:
+    """Blocks of lines that were read several times, those with enough letters."""
+    return [tuple(part) for cut in cuts for part in blocks(in_order(cut)) if _letters(part) >= _LETTERS]
+
+
+def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tuple[Line, ...]]:
+    """Lines in what colour does not explain of brightness, where there are clear ones that are not shown anyway."""
+    share = min(1.0, FINE_SIDE / max(rgb.shape[:2]))
+    if share < 1:
+        rgb = np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    grey = faded(rgb)
+    shown = [_scaled(box, share) for box in shown]
+    likely = uncovered(bands.lines(grey, _MOST_BANDS), shown, _LAID)
+    if not likely or likely[0].score < _CLEARLY:
+        return []
+    alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+    if not reader.read_boxes(alone, likely[:_AT_ONCE]).lines:
+        return []
+    found, _ = reader.find(alone, FADED_SIDE)
+    cuts = [reader.read_boxes(alone, boxes[:_MOST_READ]).lines for boxes in (uncovered(found, shown, _LAID), likely)]
+    return _said(*([replace(line, box=_scaled(line.box, 1 / share)) for line in cut] for cut in cuts))
+
+
+def _scaled(box: TextBox, times: float) -> TextBox:
+    return replace(
+        box, centre=(box.centre[0] * times, box.centre[1] * times), size=(box.size[0] * times, box.size[1] * times)
+    )
 
 
 def once(read: Sequence[Line]) -> list[Line]:
@@ -121,6 +156,7 @@ def uncovered(likely: Sequence[TextBox], found: Sequence[TextBox], tallest: floa
     """Bands that no line stands on: they are fainter or smaller than what the network sees.
 
     A line more than `tallest` times as high as a band is none: a reduced picture shows some small lines as one blob.
+    One that is as much lower stands beneath it.
     """
     rest = []
     for band in likely:
@@ -129,7 +165,7 @@ def uncovered(likely: Sequence[TextBox], found: Sequence[TextBox], tallest: floa
         for box in found:
             wide, tall = box.level
             half = wide / 2
-            if abs(box.centre[1] - band.centre[1]) < tall / 2 and tall < tallest * band.size[1]:
+            if abs(box.centre[1] - band.centre[1]) < tall / 2 and 1 / tallest < tall / band.size[1] < tallest:
                 shared += max(0.0, min(right, box.centre[0] + half) - max(left, box.centre[0] - half))
         if shared < _COVERED * band.size[0]:
             rest.append(band)
@@ -166,9 +202,8 @@ def _enlarged(reader: Reader, rgb: RGB, small: Sequence[TextBox]) -> list[Line]:
         part = cv2.resize(rgb[top:bottom, left:right], None, fx=_TIMES, fy=_TIMES, interpolation=cv2.INTER_CUBIC)
         found, _ = reader.find(np.asarray(part, dtype=np.uint8), max(part.shape[:2]))
         for line in reader.read_boxes(np.asarray(part, dtype=np.uint8), found[:_MOST_READ]).lines:
-            centre = line.box.centre[0] / _TIMES + left, line.box.centre[1] / _TIMES + top
-            size = line.box.size[0] / _TIMES, line.box.size[1] / _TIMES
-            read.append(replace(line, box=replace(line.box, centre=centre, size=size)))
+            box = _scaled(line.box, 1 / _TIMES)
+            read.append(replace(line, box=replace(box, centre=(box.centre[0] + left, box.centre[1] + top))))
     return read
 
 
