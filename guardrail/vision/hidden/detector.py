@@ -139,7 +139,8 @@ class HiddenDetector:
         for part in read.readings:
             found.add(VISIBLE, _text(part), Evidence(where=where, view="plain", box=_around(part)))
         for part in read.faint:
-            found.add(VISIBLE, _text(part), Evidence(where=where, view="faint", box=_around(part)), concealed=True)
+            if _letters(part) >= NEW_LETTERS:
+                found.add(VISIBLE, _text(part), Evidence(where=where, view="faint", box=_around(part)), concealed=True)
         for code in codes(rgb):
             found.add(CODE, code.text, Evidence(where=where, view=code.kind, box=code.box), score=_CODED)
         self._views(rgb, shown, where, found)

@@ -32,7 +32,7 @@ _FINE = 16.0
 _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
 _WITHIN, _DOUBTFUL = 0.7, 0.7
-_COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _LAID = 0.5, 2.2, 3.0, 0.9, 8, 1.6
+_COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _PAGE = 0.5, 2.2, 3.0, 0.9, 8, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Written:
     Attributes:
         lines: all lines, block by block.
         readings: the texts to judge: blocks of lines, and small lines as another cut of them reads.
-        faint: the same of lines that hardly anybody sees, and that are not among the others.
+        faint: the same of lines that hardly anybody sees, where no others stand; of pages full of lines there are none.
         skipped: lines that were found and not read.
     """
 
@@ -59,6 +59,8 @@ def written(reader: Reader, rgb: RGB) -> Written:
         DetectionError: a network failed.
     """
     plain = _plain(reader, rgb)
+    if plain.skipped or len(plain.lines) > _PAGE:
+        return plain
     return replace(plain, faint=tuple(_read_faded(reader, rgb, [line.box for line in plain.lines])))
 
 
@@ -96,14 +98,14 @@ def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
         rgb = np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     grey = faded(rgb)
     shown = [_scaled(box, share) for box in shown]
-    likely = uncovered(bands.lines(grey, _MOST_BANDS), shown, _LAID)
+    likely = uncovered(bands.lines(grey, _MOST_BANDS), shown)
     if not likely or likely[0].score < _CLEARLY:
         return []
     alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     if not reader.read_boxes(alone, likely[:_AT_ONCE]).lines:
         return []
     found, _ = reader.find(alone, FADED_SIDE)
-    cuts = [reader.read_boxes(alone, boxes[:_MOST_READ]).lines for boxes in (uncovered(found, shown, _LAID), likely)]
+    cuts = [reader.read_boxes(alone, boxes[:_MOST_READ]).lines for boxes in (uncovered(found, shown), likely)]
     return _said(*([replace(line, box=_scaled(line.box, 1 / share)) for line in cut] for cut in cuts))
 
 

@@ -11,7 +11,7 @@ from guardrail.inference import ModelStore
 from guardrail.vision.hidden.faded import faded
 from guardrail.vision.hidden.written import written
 from guardrail.vision.ocr.reader import Reader
-from tests.attacks.hidden import lettering, scenes
+from tests.attacks.hidden import covers, lettering, scenes
 
 SAID = "water the plants on monday"
 
@@ -62,6 +62,13 @@ def test_faint_letters_over_grain_are_read_and_known_as_faint(models: ModelStore
 def test_nothing_faint_is_read_where_nothing_stands(models: ModelStore, name: str) -> None:
     pixels = np.clip(np.rint(_ground(5, name)), 0, 255).astype(np.uint8)
     assert written(Reader(models), pixels).faint == ()
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("kind", ["code", "table"])
+def test_what_a_page_shows_is_not_taken_for_faint(models: ModelStore, kind: str) -> None:
+    rgb = np.asarray(covers.draw(kind, (640, 512), np.random.default_rng(4), "train"))
+    assert written(Reader(models), rgb).faint == ()
 
 
 @settings(max_examples=30, deadline=None)
