@@ -29,6 +29,8 @@ MAX_BLOCKS = 24
 _MOST_BANDS, _MOST_READ, _AT_ONCE = 40, 16, 2
 _MANY, _CLEARLY = 4, 250.0
 _FINE = 16.0
+_LOWEST = 8
+"""Height in pixels below which nothing can be read."""
 _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
 _WITHIN, _DOUBTFUL = 0.7, 0.7
@@ -94,6 +96,8 @@ def _said(*cuts: Sequence[Line]) -> list[tuple[Line, ...]]:
 def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tuple[Line, ...]]:
     """Lines in what colour does not explain of brightness, where there are clear ones that are not shown anyway."""
     share = min(1.0, FINE_SIDE / max(rgb.shape[:2]))
+    if min(rgb.shape[:2]) * share < _LOWEST:
+        return []
     if share < 1:
         rgb = np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     grey = faded(rgb)
