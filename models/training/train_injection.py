@@ -10,6 +10,7 @@ Rows: those of the labelled sets that are marked `train_ok` and are about instru
 documents), and for texts in pictures `agent.yaml` and `orders.yaml` (commands to an assistant that reads a picture;
 signs and notices), `notices.yaml` (the same verbs, said to people and said to machines), what screens show
 (`documents.py`), pieces of lines, and what optical recognition leaves of it (`reading.py`).
+`--start` tunes a trained network further on sentences that were written one by one (`sentences/`).
 Jailbreak stories are left out: they set a scene for a chat model, as harmless role play does, and an image generator
 has nothing to be freed from. Windows are twice as long as those of the other heads, for what decides is often the
 sentence beside. Seeds are fixed.
@@ -31,6 +32,7 @@ import onnx
 import reading
 import torch
 import train_text
+import yaml
 from labels import dataset
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import load
@@ -49,6 +51,11 @@ WINDOWS, CODE, WORDS, AMONG, SCREENS, PIECES = 14_000, 7_000, 4_000, 5_000, 9_00
 LONGEST, FEWEST, READ, READ_LONG, UNREADABLE = 1_500, 6, 240, 900, 0.35
 READ_ORDERS, READ_HARMLESS = 0.4, 0.3
 """Letters up to which a row is read badly too, and shares of rows that are."""
+REPLAYED, MIXED, MIXED_ORDERS = 12_000, 1_500, 700
+"""When a trained network is tuned on sentences: rows of its training beside them, and pages of several."""
+TUNING_RATES = (5e-5, 3e-4)
+HELD_SENTENCES = "institutions"
+"""The file of sentences that is never trained on, so that it can be measured."""
 MACHINE_SETS = 3
 """How often rows of the labelled sets about machines are read in an epoch: they are few beside the made ones."""
 
@@ -136,6 +143,24 @@ def _read(found: Sequence[Taught], rng: random.Random) -> Iterator[Taught]:
             yield Taught(reading.misread(row.text, rng, worst=0 if asks else UNREADABLE), row.heads)
 
 
+def sentences(folder: Path, rng: random.Random) -> list[Taught]:
+    """Sentences written one by one, twice, as they are misread, and several on a page; one file is left out."""
+    found: list[Taught] = []
+    for path in sorted(folder.glob("*.yaml")):
+        if path.stem != HELD_SENTENCES:
+            data = yaml.safe_load(path.read_text("utf-8"))
+            for name, asks in (("orders", 1), ("harmless", 0)):
+                found += [Taught(skeleton(clean(text)), {"injection": asks}) for text in data[name]]
+    made = [*found * 2, *(Taught(reading.misread(row.text, rng), row.heads) for row in found)]
+    said, orders = ([row.text for row in found if row.heads["injection"] == asks] for asks in (0, 1))
+    made += [Taught(" ".join(rng.sample(said, rng.randint(2, 5))), {"injection": 0}) for _ in range(MIXED)]
+    for _ in range(MIXED_ORDERS):
+        page = rng.sample(said, rng.randint(1, 3))
+        page.insert(rng.randint(0, len(page)), rng.choice(orders))
+        made.append(Taught(" ".join(page), {"injection": 1}))
+    return [row for row in made if row.text.strip()]
+
+
 def _share(text: str) -> float:
     return int(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8], 16) / 2**32
 
@@ -171,6 +196,7 @@ def main() -> None:
         "--templates", nargs="+", choices=("chat", "agent", "orders", "prose", "notices"), default=["chat"]
     )
     parser.add_argument("--name", choices=("text-injection", "text-pictured"), default="text-injection")
+    parser.add_argument("--start", type=Path, help="a state.pt of this script, to be tuned on sentences/ for an epoch")
     arguments = parser.parse_args()
     torch.manual_seed(7)
     train_text.WINDOW, train_text.STRIDE = WINDOW, STRIDE
@@ -183,8 +209,15 @@ def main() -> None:
     asks = sum(row.heads["injection"] for row in train)
     print(f"{len(train)} rows to train, {asks} of them instruct; {len(held)} held out", flush=True)
     net = train_text.Net(weights)
-    train_text.train(net, train, tokenizer, arguments.epochs)
+    if arguments.start:
+        rng = random.Random(3)
+        net.load_state_dict(torch.load(arguments.start))
+        tuned = sentences(Path(__file__).with_name("sentences"), rng) + rng.sample(train, REPLAYED)
+        train_text.train(net, tuned, tokenizer, 1.0, TUNING_RATES)
+    else:
+        train_text.train(net, train, tokenizer, arguments.epochs)
     train_text.export(net, arguments.out)
+    torch.save(net.state_dict(), arguments.out / "state.pt")
     made = arguments.out / "text-heads.onnx"
     made = made.rename(made.with_name(f"{arguments.name}.onnx"))
     train_text.calibrate(made, held, tokenizer, 0.01)

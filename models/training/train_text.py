@@ -159,14 +159,15 @@ def taught_loss(logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor
     return (loss * taught).sum() / taught.sum().clamp(min=1)
 
 
-def train(net: Net, rows: list[Taught], tokenizer: Tokenizer, epochs: float) -> None:
-    """AdamW, linear warm-up and decay."""
+def train(
+    net: Net, rows: list[Taught], tokenizer: Tokenizer, epochs: float, rates: tuple[float, float] = (1e-4, 1e-3)
+) -> None:
+    """AdamW, linear warm-up and decay; rates are those of the encoder and of the heads."""
     encoded = [windows(item) for item in tokenizer.encode_batch([row.text for row in rows], add_special_tokens=False)]
     lengths = [len(item[0].ids) * len(item) for item in encoded]
     target = wanted_heads(rows)
     body = [p for name, p in net.named_parameters() if p.requires_grad and name.startswith("layers")]
     top = [p for name, p in net.named_parameters() if p.requires_grad and name.startswith(("hidden", "heads", "peop"))]
-    rates = (1e-4, 1e-3)
     optimiser = torch.optim.AdamW([{"params": body}, {"params": top}], weight_decay=0.01)
     weight = torch.tensor([WEIGHTS.get(head, 2.0) for head in HEADS])
     rng, size = random.Random(7), 32
