@@ -22,7 +22,7 @@ from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import MAX_LINES, Reader, in_order
 
-GLIMPSE, SIDE, FADED_SIDE, FINE_SIDE = 352, 512, 736, 1280
+GLIMPSE, SIDE, FADED_SIDE, FINE_SIDE = 352, 512, 768, 1280
 """Sides in pixels that a picture is reduced to: to see whether there is text, to find lines, faint and small lines."""
 MAX_BLOCKS = 24
 """Blocks of lines given as texts of their own, those with the most letters; the others are one text together."""
@@ -33,7 +33,7 @@ _LOWEST = 8
 """Height in pixels below which nothing can be read."""
 _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
-_WITHIN, _DOUBTFUL = 0.7, 0.7
+_WITHIN, _DOUBTFUL, _LESS = 0.7, 0.7, 0.7
 _COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _PAGE = 0.5, 2.2, 3.0, 0.9, 8, 12
 
 
@@ -95,7 +95,7 @@ def _said(*cuts: Sequence[Line]) -> list[tuple[Line, ...]]:
 
 def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tuple[Line, ...]]:
     """Lines in what colour does not explain of brightness, where there are clear ones that are not shown anyway."""
-    share = min(1.0, FINE_SIDE / max(rgb.shape[:2]))
+    share = min(1.0, FADED_SIDE / max(rgb.shape[:2]))
     if min(rgb.shape[:2]) * share < _LOWEST:
         return []
     if share < 1:
@@ -108,9 +108,13 @@ def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
     alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     if not reader.read_boxes(alone, likely[:_AT_ONCE]).lines:
         return []
-    found, _ = reader.find(alone, FADED_SIDE)
-    cuts = [reader.read_boxes(alone, boxes[:_MOST_READ]).lines for boxes in (uncovered(found, shown), likely)]
-    return _said(*([replace(line, box=_scaled(line.box, 1 / share)) for line in cut] for cut in cuts))
+    # grain is less in a smaller picture, small letters are more in a larger one
+    small = np.asarray(cv2.resize(alone, None, fx=_LESS, fy=_LESS, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    cuts = [(share, reader.read_boxes(alone, likely[:_MOST_READ]).lines)]
+    for times, picture in ((1.0, alone), (_LESS, small)):
+        found = uncovered(reader.find(picture, FADED_SIDE)[0], [_scaled(box, times) for box in shown])
+        cuts.append((share * times, reader.read_boxes(picture, found[:_MOST_READ]).lines))
+    return _said(*([replace(line, box=_scaled(line.box, 1 / times)) for line in cut] for times, cut in cuts))
 
 
 def _scaled(box: TextBox, times: float) -> TextBox:
