@@ -192,9 +192,7 @@ def main() -> None:
     parser.add_argument("--wheels", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument(
-        "--templates", nargs="+", choices=("chat", "agent", "orders", "prose", "notices"), default=["chat"]
-    )
+    parser.add_argument("--templates", nargs="+", choices=TEMPLATES, default=["chat"])
     parser.add_argument("--name", choices=("text-injection", "text-pictured"), default="text-injection")
     parser.add_argument("--start", type=Path, help="a state.pt of this script, to be tuned on sentences/ for an epoch")
     arguments = parser.parse_args()

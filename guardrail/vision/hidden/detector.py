@@ -227,10 +227,11 @@ class HiddenDetector:
         self._note(read.skipped, found)
         told = {_text(shown)}
         for part in (*read.readings, *read.faint):
+            new = _new(part, shown)
             other = [line for line in part if not _among(line, shown)]
-            for lines, seen, concealed in ((new := _new(part, shown), new, True), (part, other, False)):
+            for unlike, lines, concealed in ((new, new, True), (other, part, False)):
                 text = _text(lines)
-                if _letters(seen) >= NEW_LETTERS and text not in told:
+                if _letters(unlike) >= NEW_LETTERS and text not in told:
                     told.add(text)
                     found.add(VISIBLE, text, evidence, concealed=concealed)
 
