@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 import orjson
@@ -14,7 +15,8 @@ from rich.progress import Progress as RichProgress
 from rich.table import Table
 
 from guardrail.inference import known, own_folder, pull, verify
-from guardrail.inference.export import Parity, export_classifier, export_clip, load_recipes
+from guardrail.inference.export import Parity, export_classifier, export_clip, export_pictures, load_recipes
+from guardrail.inference.manifest import Manifest
 from guardrail.settings import Settings, load_settings
 
 
@@ -108,9 +110,14 @@ def verify_(as_json: bool) -> None:
     "--instructs", metavar="LABEL", multiple=True, help="SOURCE classifies texts; LABEL: a text instructs a machine."
 )
 @click.option(
+    "--raises", metavar="CLASS=SIGNAL", multiple=True, help="SOURCE classifies pictures; CLASS of it raises SIGNAL."
+)
+@click.option(
     "--window", type=click.IntRange(8, 8192), help="Tokens a classifier reads at once; what it takes, up to 512."
 )
-@click.option("--even", type=click.FloatRange(0.001, 0.999), default=0.5, help="Probability of LABEL that scores 0.5.")
+@click.option(
+    "--even", type=click.FloatRange(0.001, 0.999), default=0.5, help="Probability of LABEL or CLASS that scores 0.5."
+)
 @click.option("--keep-torch", is_flag=True, help="Keep the weights as safetensors too, for `clip_backend: torch`.")
 @click.option("--licence", help="Licence of the weights, when no recipe says it.")
 @click.option("--recipes", is_flag=True, help="List the recipes and stop.")
@@ -122,6 +129,7 @@ def export_(
     pretrained: str | None,
     int8: bool,
     instructs: tuple[str, ...],
+    raises: tuple[str, ...],
     window: int | None,
     even: float,
     keep_torch: bool,
@@ -129,29 +137,28 @@ def export_(
     recipes: bool,
     as_json: bool,
 ) -> None:
-    """Turn a CLIP, SigLIP or text classifier checkpoint into a verified model that needs no torch to run.
+    """Turn a CLIP, SigLIP or classifier checkpoint into a verified model that needs no torch to run.
 
     SOURCE is a recipe, an architecture of open_clip (with --pretrained), a folder with a checkpoint, `owner/name` on
     the hub (transformers), or `hf-hub:owner/name` (open_clip); with --instructs, a folder or hub id of a sequence
-    classifier of transformers that tells instructions to the machine from other text. Needs the extra `export`; ends
-    with a parity report, or with exit status 2 when the result does not say what the checkpoint says.
+    classifier of transformers that tells instructions to the machine from other text; with --raises, of a classifier
+    of pictures of transformers or timm. Needs the extra `export`; ends with a parity report, or with exit status 2
+    when the result does not say what the checkpoint says.
     """
     if recipes or source is None:
         _list_recipes(as_json)
         return
     folder = (out or own_folder(load_settings())).resolve()
     elsewhere = f" GUARDRAIL_MANIFESTS='[\"{folder}\"]'" if out is not None else ""
-    if instructs:
-        made, parity = export_classifier(
-            source, folder, instructs=instructs, name=name, max_length=window, even=even, int8=int8, licence=licence
-        )
-        if as_json:
-            click.echo(orjson.dumps({"models": [made.name], "folder": str(folder), **parity.to_dict()}))
-            return
-        far = "; ".join(f"{part} {error:.1e}" for part, error in parity.error.items())
-        click.echo(f"largest differences to torch: {far}; {parity.cpu_ms['classifier']:.1f} ms CPU for a short text")
-        click.echo(f"{folder}/{made.name}.yaml: {made.licence}")
-        click.echo(f"to use it: GUARDRAIL_INSTRUCTION_MODELS='[\"{made.name}\"]'{elsewhere}")
+    if instructs or raises:
+        if instructs and raises:
+            raise click.UsageError("--instructs is for texts, --raises for pictures: give one of them")
+        shared: dict[str, Any] = {"name": name, "even": even, "int8": int8, "licence": licence}
+        if raises:
+            made, parity = export_pictures(source, folder, raises=_raised(raises), **shared)
+        else:
+            made, parity = export_classifier(source, folder, instructs=instructs, max_length=window, **shared)
+        _report_classifier(made, parity, folder, elsewhere, as_json)
         return
     image, text, parity = export_clip(
         source,
@@ -168,6 +175,28 @@ def export_(
     _report(parity)
     click.echo(f"{folder}/{image.name}.yaml and {text.name}.yaml: {image.licence}")
     click.echo(f"to use it: GUARDRAIL_CLIP={image.name}{elsewhere}")
+
+
+def _raised(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [item.rpartition("=") for item in given]
+    for label, _, signal in pairs:
+        if not label or not signal:
+            raise click.UsageError("--raises wants CLASS=SIGNAL, such as nsfw=sexual.explicit")
+    return {label: signal for label, _, signal in pairs}
+
+
+def _report_classifier(made: Manifest, parity: Parity, folder: Path, elsewhere: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps({"models": [made.name], "folder": str(folder), **parity.to_dict()}))
+        return
+    far = "; ".join(f"{part} {error:.1e}" for part, error in parity.error.items())
+    what = "a short text" if made.classifier is None else "a picture"
+    click.echo(f"largest differences to torch: {far}; {parity.cpu_ms['classifier']:.1f} ms CPU for {what}")
+    click.echo(f"{folder}/{made.name}.yaml: {made.licence}")
+    if made.classifier is None:
+        click.echo(f"to use it: GUARDRAIL_INSTRUCTION_MODELS='[\"{made.name}\"]'{elsewhere}")
+    else:
+        click.echo(f"every guard of this machine uses it from now on{elsewhere and ', with' + elsewhere}")
 
 
 def _list_recipes(as_json: bool) -> None:

@@ -102,6 +102,7 @@ class Classifier(_Strict):
         labels: class -> signal it raises, or None for classes that raise nothing; in the order of the output.
         mean, std: of values from 0 to 1, per channel.
         activation: what makes probabilities of the output.
+        even: probability that is scored 0.5.
     """
 
     input: str
@@ -113,6 +114,7 @@ class Classifier(_Strict):
     interpolation: Literal["bilinear", "bicubic"] = "bicubic"
     layout: Literal["nchw", "nhwc"] = "nchw"
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    even: float = Field(0.5, ge=0.001, le=0.999)
 
     @field_validator("labels")
     @classmethod

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from PIL import Image
 
 from guardrail.detector import DetectorContext, Example
 from guardrail.errors import DetectionError
 from guardrail.inference import known
+from guardrail.inference.feeding import METHODS, fed, probabilities, scored
 from guardrail.inference.manifest import Classifier
 from guardrail.signals import (
     Coverage,
@@ -28,39 +28,29 @@ from guardrail.signals import (
 )
 from guardrail.taxonomy import Stage
 from guardrail.vision.nets import Tensor, run
-from guardrail.vision.pyramid import Level, pyramid, tensor
+from guardrail.vision.pyramid import Level, pyramid
 
 NAME = "vision.classifiers"
 BATCH = 8
 
-_METHODS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-
 
 def prepared(level: Level, how: Classifier) -> Tensor:
     """What the network is fed of one picture: (3, height, width) or (height, width, 3) float32."""
-    picture = level.sized(how.width, how.height, _METHODS[how.interpolation])
-    values = (tensor(picture) / 255 - np.array(how.mean, np.float32)) / np.array(how.std, np.float32)
-    if how.layout == "nchw":
-        values = values.transpose(2, 0, 1)
-    return np.ascontiguousarray(values, dtype=np.float32)
+    return fed(level.sized(how.width, how.height, METHODS[how.interpolation]), how)
 
 
 def shares(output: Tensor, how: Classifier, name: str, batch: int) -> Tensor:
-    """Probabilities (batch, classes).
+    """Scores (batch, classes): probabilities, with 0.5 where the manifest says that a call is even.
 
     Raises:
         DetectionError: the shape is another, or what should be a probability is none.
     """
     if output.shape != (batch, len(how.labels)):
         raise DetectionError(f"{name} returned something else than {len(how.labels)} classes")
-    if how.activation == "softmax":
-        raised = np.exp(output - output.max(axis=1, keepdims=True))
-        return np.asarray(raised / raised.sum(axis=1, keepdims=True))
-    if how.activation == "sigmoid":
-        return np.asarray(1 / (1 + np.exp(-output.clip(-40, 40))))
-    if output.min() < -1e-3 or output.max() > 1 + 1e-3:
+    found = probabilities(output, how)
+    if found.min() < -1e-3 or found.max() > 1 + 1e-3:
         raise DetectionError(f"{name} returned something else than probabilities")
-    return output.clip(0.0, 1.0)
+    return scored(found.clip(0.0, 1.0), how.even)
 
 
 class ClassifiersDetector:

@@ -137,3 +137,9 @@ def test_numbers_become_probabilities(activation: Any, output: list[float], want
     if activation == "none":
         with pytest.raises(DetectionError):
             shares(np.array([[0.5, 1.5]], np.float32), how, "net", 1)
+
+
+def test_the_even_point_of_a_manifest_is_half() -> None:
+    how = Classifier(input="x", labels={"a": None, "b": "sexual.nudity"}, even=0.9)
+    found = shares(np.array([[0, np.log(9)], [0, 0], [0, 50], [50, 0]], np.float32), how, "net", 4)[:, 1]
+    assert found == pytest.approx([0.5, 0.1, 1.0, 0.0], abs=1e-4)

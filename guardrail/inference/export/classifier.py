@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,8 +22,8 @@ from guardrail.inference.classifier import (
     padded,
 )
 from guardrail.inference.export.parity import MOST_ERROR, SENTENCES, Parity, compared, cost
-from guardrail.inference.export.tools import forget, need, opened, quantise, seal, to_onnx, workshop
-from guardrail.inference.manifest import Manifest, load_catalogue
+from guardrail.inference.export.tools import forget, named, need, opened, quantise, seal, to_onnx, workshop
+from guardrail.inference.manifest import Manifest
 
 WEIGHTS, REPORT = "classifier.onnx", "parity.json"
 MOST_SHIFT = 0.05
@@ -62,7 +61,7 @@ def export_classifier(
         ModelIntegrityError: network or tokenizer do not say what the checkpoint says; nothing is kept.
     """
     begun = time.monotonic()
-    name = _name(source, name)
+    name = named(source, name)
     model, tokenizer = _opened(source)
     spec = _spec(source, model, tokenizer, instructs, max_length, even)
     with workshop(folder, name) as work:
@@ -113,15 +112,6 @@ def _fields(source: str, model: Any, spec: ClassifierSpec, parity: Parity, int8:
         "card": f"Exported from {source} ({model.config.model_type}), {how}; largest difference to torch {error:.1e}. "
         f"{_NOT_MEASURED}",
     }
-
-
-def _name(source: str, name: str | None) -> str:
-    name = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.lower()).strip("-")
-    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
-        raise ConfigurationError(f"{name!r} is no name of a model", advice="Give --name in lower case letters.")
-    if name in set(load_catalogue()):
-        raise ConfigurationError(f"a shipped model is called {name!r}", advice="Give another --name.")
-    return name
 
 
 def _opened(source: str) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import logging
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -18,7 +19,7 @@ import yaml
 from filelock import FileLock
 
 from guardrail.errors import ConfigurationError, ModelError
-from guardrail.inference.manifest import ExportedSource, FileSpec, Manifest
+from guardrail.inference.manifest import ExportedSource, FileSpec, Manifest, load_catalogue
 from guardrail.inference.store import load_runtime
 
 OPSET = 17
@@ -110,6 +111,20 @@ def opened(path: Path) -> Any:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return runtime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
+
+
+def named(source: str, name: str | None) -> str:
+    """The name of a model, made from its source when None.
+
+    Raises:
+        ConfigurationError: it is taken or unusable.
+    """
+    name = name or re.sub(r"[^a-z0-9]+", "-", Path(source).name.lower()).strip("-")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+        raise ConfigurationError(f"{name!r} is no name of a model", advice="Give --name in lower case letters.")
+    if name in set(load_catalogue()):
+        raise ConfigurationError(f"a shipped model is called {name!r}", advice="Give another --name.")
+    return name
 
 
 @contextmanager
