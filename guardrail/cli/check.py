@@ -13,7 +13,7 @@ from rich.table import Table
 from guardrail.errors import ConfigurationError
 from guardrail.guard import Guard
 from guardrail.settings import load_settings
-from guardrail.signals import GenerationRequest, Picture, Prompt
+from guardrail.signals import GenerationRequest, Picture, Prompt, Role
 from guardrail.taxonomy import Stage
 from guardrail.verdict import Verdict
 
@@ -22,6 +22,14 @@ from guardrail.verdict import Verdict
 @click.option("--prompt", help='The text to judge; "-" reads it from standard input.')
 @click.option("--negative", default="", help="The negative prompt.")
 @click.option("--image", "images", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--upload",
+    "uploads",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What an edit began with; --image is then what came back.",
+)
+@click.option("--mask", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The mask of an edit.")
 @click.option("--stage", type=click.Choice([stage.value for stage in Stage]), help="What the pictures are.")
 @click.option("--policy", default=None, help="A shipped policy or a policy file.")
 @click.option("--config", type=click.Path(exists=True, dir_okay=False), help="A settings file.")
@@ -31,6 +39,8 @@ def command(
     prompt: str | None,
     negative: str,
     images: tuple[Path, ...],
+    uploads: tuple[Path, ...],
+    mask: Path | None,
     stage: str | None,
     policy: str | None,
     config: str | None,
@@ -40,17 +50,29 @@ def command(
     """Judge one prompt and its pictures.
 
     With a prompt alone, the prompt is judged. With pictures alone they are taken as a generator's outputs, with both
-    as an edit's uploads; --stage says otherwise. Exit status: 0 released, 1 not released, 2 error.
+    as an edit's uploads; --stage says otherwise. A whole edit is --upload FILE, perhaps with --mask and --prompt, and
+    what came back as --image: every stage is judged, also after one that would have stopped it. Exit status: 0
+    released, 1 not released, 2 error.
     """
-    if prompt is None and not images:
-        raise click.UsageError("give --prompt, --image or both")
+    if prompt is None and not images and not uploads:
+        raise click.UsageError("give --prompt, --image, --upload or several of them")
+    if stage and uploads:
+        raise click.UsageError("--stage does not go with --upload: uploads are inputs, and --image is an output then")
     text = sys.stdin.read() if prompt == "-" else prompt
-    where = Stage(stage) if stage else (Stage.PROMPT if not images else Stage.INPUT if text else Stage.OUTPUT)
+    where = Stage(stage) if stage else Stage.INPUT if text and not uploads else Stage.OUTPUT
     if images and where is Stage.PROMPT:
         raise ConfigurationError("--stage prompt does not go with --image", advice="Use --stage input or output.")
+    sent = (*uploads, *(images if where is Stage.INPUT else ()))
+    if mask is not None and not sent:
+        raise click.UsageError("--mask needs the picture that it lies over: give --upload")
+    pictures = [Picture(path.read_bytes()) for path in sent]
+    pictures += [Picture(mask.read_bytes(), Role.MASK, "mask")] if mask is not None else []
+    prompts = (Prompt(text, negative),) if text is not None else ()
+    request = GenerationRequest(prompts, tuple(pictures), "edit" if pictures else "generate")
+    outputs = [path.read_bytes() for path in images] if where is Stage.OUTPUT else []
     settings = load_settings(config, record=record)
     with Guard.from_policy(policy or settings.policy, settings=settings) as guard:
-        verdicts = _judge(guard, text, negative, [path.read_bytes() for path in images], where)
+        verdicts = _judge(guard, request, outputs)
     if as_json:
         released = all(verdict.released for verdict in verdicts)
         click.echo(orjson.dumps({"released": released, "verdicts": [verdict.to_dict() for verdict in verdicts]}))
@@ -59,15 +81,12 @@ def command(
     sys.exit(0 if all(verdict.released for verdict in verdicts) else 1)
 
 
-def _judge(guard: Guard, text: str | None, negative: str, pictures: list[bytes], stage: Stage) -> list[Verdict]:
-    prompts = (Prompt(text, negative),) if text is not None else ()
-    uploads = tuple(Picture(data) for data in pictures) if stage is Stage.INPUT else ()
-    request = GenerationRequest(prompts, uploads, "edit" if uploads else "generate")
-    verdicts = [guard.check_prompt_sync(request)] if prompts else []
-    if uploads:
+def _judge(guard: Guard, request: GenerationRequest, outputs: list[bytes]) -> list[Verdict]:
+    verdicts = [guard.check_prompt_sync(request)] if request.prompts else []
+    if request.uploads:
         verdicts.append(guard.check_inputs_sync(request, verdicts))
-    if stage is Stage.OUTPUT:
-        verdicts.extend(guard.check_outputs_sync(request, pictures, list(verdicts)))
+    if outputs:
+        verdicts.extend(guard.check_outputs_sync(request, outputs, list(verdicts)))
     return verdicts
 
 

@@ -30,7 +30,20 @@ from guardrail.taxonomy import Stage
 from guardrail.vision.combiner import NUDITY_HEADS, PHOTO, Heads, combine, graphic, medium, plain
 from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW, Seen, image_safety, open_nsfw
 from guardrail.vision.pyramid import Level, pyramid
-from guardrail.vision.views import BORDER, NEGATIVE, TILE, WHOLE, View, further, greyed, mirrored, part, turned, whole
+from guardrail.vision.views import (
+    BORDER,
+    NEGATIVE,
+    TILE,
+    WHOLE,
+    View,
+    further,
+    greyed,
+    inside,
+    mirrored,
+    part,
+    turned,
+    whole,
+)
 from guardrail.vision.worn import Wear, allowance, colourless
 
 NAME = "vision.nudity"
@@ -90,7 +103,8 @@ class NudityDetector:
         self._heads: Heads | None = None
 
     def detect(self, subject: Subject) -> Detection:
-        """Scores of the worst level, with evidence for every level at or above 0.5.
+        """Scores of the worst level, with evidence for every level at or above 0.5: with a box where only a part of the
+        picture was looked at, such as one of a collage.
 
         Raises:
             DetectionError: a net failed or returned what is not a probability.
@@ -111,7 +125,8 @@ class NudityDetector:
                 nsfw, manner = max(nsfw, float(alone.nsfw[0])), min(manner, float(heads.art(alone.features)[0]))
             nude.append(combine(worst.bare, nsfw))
             detail = {"open_nsfw": f"{worst.share:.2f}", "nsfw": f"{nsfw:.2f}", "medium": medium(manner, nsfw)}
-            bared.append(Evidence(frame=level.frame, view=worst.view.name, detail=detail))
+            where = None if worst.view.box == WHOLE else inside(level.rgb, worst.view.box)
+            bared.append(Evidence(box=where, frame=level.frame, view=worst.view.name, detail=detail))
             gored.append(Evidence(frame=level.frame, view=level.view, detail={"nsfl": f"{nsfl:.2f}"}))
         signals = _signal("sexual.nudity", nude, bared), _signal("harm.graphic", gore, gored)
         return Detection(signals, Coverage((f"{NAME}:frames={frames}",)))

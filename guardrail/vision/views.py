@@ -7,6 +7,7 @@ none of them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -143,6 +144,13 @@ def skin(pixels: RGB) -> float:
 def inverted(pixels: RGB) -> bool:
     """Whether the negative of the picture shows enough of the colour of skin to look."""
     return skin(255 - pixels) >= INVERTED_SKIN
+
+
+def inside(pixels: RGB, box: Box) -> tuple[int, int, int, int]:
+    """A part of a picture as x, y, width and height in its pixels, rounded outwards."""
+    high, wide = pixels.shape[:2]
+    left, top = math.floor(box[0] * wide), math.floor(box[1] * high)
+    return left, top, max(1, math.ceil(box[2] * wide) - left), max(1, math.ceil(box[3] * high) - top)
 
 
 def _pixels(level: Level, box: Box) -> tuple[int, int, int, int]:

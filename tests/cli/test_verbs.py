@@ -71,9 +71,32 @@ def test_check_pictures_as_outputs_and_as_uploads(run: Run, portrait: Path) -> N
     assert run("check", "--image", str(broken)).exit_code == 1
 
 
+def test_check_a_whole_edit(run: Run, portrait: Path, tmp_path: Path) -> None:
+    with Image.open(portrait) as opened:
+        size = opened.size
+        lighter = opened.convert("RGB").point(lambda level: min(255, level + 12))
+    lighter.save(tmp_path / "out.png")
+    mask = Image.new("L", size, 0)
+    mask.paste(255, (size[0] // 4, size[1] // 2, 3 * size[0] // 4, size[1]))
+    mask.save(tmp_path / "mask.png")
+    edit = ["--upload", str(portrait), "--image", str(tmp_path / "out.png"), "--json"]
+    done = run("check", *edit)
+    assert done.exit_code == 0
+    stages = {item["stage"]: item for item in json.loads(done.stdout)["verdicts"]}
+    assert set(stages) == {"input", "output"}
+    same = [item["score"] for item in stages["output"]["signals"] if item["name"] == "person.same_as_input"]
+    assert max(same) > 0.9
+    done = run("check", *edit, "--mask", str(tmp_path / "mask.png"), "--prompt", "a red dress")
+    found = {item["stage"]: item["signals"] for item in json.loads(done.stdout)["verdicts"]}
+    assert set(found) == {"prompt", "input", "output"}
+    assert max(item["score"] for item in found["input"] if item["name"] == "edit.mask_over_person") > 0.5
+
+
 def test_check_refuses_what_makes_no_sense(run: Run, portrait: Path) -> None:
     assert run("check").exit_code == 2
     assert run("check", "--image", "gone.png").exit_code == 2
+    assert run("check", "--mask", str(portrait), "--prompt", "a").exit_code == 2
+    assert run("check", "--upload", str(portrait), "--stage", "input").exit_code == 2
     odd = run("check", "--prompt", "a", "--image", str(portrait), "--stage", "prompt")
     assert odd.exception is not None
     assert "does not go with" in str(odd.exception)

@@ -119,6 +119,21 @@ def test_what_is_stopped_stays_stopped(models: ModelStore, way: str) -> None:
 
 
 @pytest.mark.models
+def test_the_part_that_is_bare_is_boxed(models: ModelStore) -> None:
+    shown = _nudity(models, Frame(0, _collaged(figure())))
+    high, wide = _collaged(figure()).shape[:2]
+    x, y, across, down = shown.evidence[0].box or (0, 0, 0, 0)
+    # the figure is the right one of the upper row
+    assert (abs(x - wide // 2) <= 1, y, abs(across - wide // 2) <= 1, abs(down - high // 2) <= 1) == (
+        True,
+        0,
+        True,
+        True,
+    )
+    assert _nudity(models, Frame(0, figure())).evidence[0].box is None
+
+
+@pytest.mark.models
 @settings(max_examples=8, deadline=None, derandomize=True)
 @given(
     level=st.integers(0, 255),
