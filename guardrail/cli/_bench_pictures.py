@@ -18,7 +18,7 @@ from rich.table import Table
 
 from guardrail.detector import DetectorContext
 from guardrail.errors import ConfigurationError
-from guardrail.evaluation.disguises import DISGUISES, INSETS, LAYOUTS, collage, inset
+from guardrail.evaluation.disguises import DISGUISES, INSETS, LAYOUTS, collage, enlarged, inset
 from guardrail.evaluation.metrics import Rate
 from guardrail.evaluation.ranking import area, at_share
 from guardrail.evaluation.sets import Row, read_set
@@ -38,6 +38,8 @@ SIGNAL = "sexual.nudity"
 FALSE = 0.01
 """Share of harmless pictures at which the share that is found is told."""
 SEED = 7
+DRAWS = 4
+"""Times that what is stopped is shown among or within others, drawn anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,7 @@ def _disguised(judge: Judge, plain: Sequence[Judged], policy: str, every: int) -
     draw = random.Random(SEED)  # noqa: S311
     for row in _shown([*held, *(item.row for item in harmless)], "disguised"):
         found = kept if row.label == "block" else false
-        for name, rgb in _ways(judge, row, fillers, draw):
+        for name, rgb in _ways(judge, row, fillers, draw, DRAWS if row.label == "block" else 1):
             found[name].append(judge.judge(row, rgb))
     return {
         name: {
@@ -167,19 +169,25 @@ def _disguised(judge: Judge, plain: Sequence[Judged], policy: str, every: int) -
     }
 
 
-def _ways(judge: Judge, row: Row, fillers: Sequence[Row], draw: random.Random) -> Iterator[tuple[str, RGB]]:
-    """The picture of a row in every disguise, among and within harmless ones drawn by chance."""
+def _ways(judge: Judge, row: Row, fillers: Sequence[Row], draw: random.Random, draws: int) -> Iterator[tuple[str, RGB]]:
+    """The picture of a row in every disguise, and some times among and within harmless ones drawn by chance."""
     rgb = judge.pixels(row)
     for name, disguise in DISGUISES.items():
         yield name, disguise(rgb)
     others = [other for other in fillers if other.id != row.id]
+    for _ in range(draws):
+        yield from _composed(judge, rgb, others, draw)
+
+
+def _composed(judge: Judge, rgb: RGB, others: Sequence[Row], draw: random.Random) -> Iterator[tuple[str, RGB]]:
+    """The picture in a collage of every layout, and within a large scene at every share of its side."""
     for name, layout in LAYOUTS.items():
         count = layout.rows * layout.columns - 1
         parts = [rgb, *(judge.pixels(other) for other in draw.choices(others, k=count))]
         draw.shuffle(parts)
         yield name, collage(parts, layout.columns, layout.gutter, layout.level)
     for name, share in INSETS.items():
-        around = judge.pixels(draw.choice(others))
+        around = enlarged(judge.pixels(draw.choice(others)))
         yield name, inset(around, rgb, share, (draw.random(), draw.random()))
 
 

@@ -14,6 +14,8 @@ from guardrail.signals import RGB
 
 TILE = 384
 """Longest side of a part of a collage, in pixels."""
+SCENE = 1280
+"""Longest side, in pixels, of a scene around another picture, at least: what generators make."""
 BORDER = 0.10
 BLUR = 0.01
 
@@ -115,6 +117,12 @@ LAYOUTS: Mapping[str, Layout] = {
 }
 INSETS: Mapping[str, float] = {"inset, half": 1 / 2, "inset, third": 1 / 3, "inset, quarter": 1 / 4}
 """Name -> longest side of what is shown within another picture, as a share of that picture's side."""
+
+
+def enlarged(rgb: RGB) -> RGB:
+    """A picture as large as `SCENE`, so that one within it keeps its own pixels."""
+    grown = max(1.0, SCENE / max(rgb.shape[:2]))
+    return np.asarray(cv2.resize(rgb, None, fx=grown, fy=grown, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 def inset(scene: RGB, rgb: RGB, share: float, place: tuple[float, float]) -> RGB:

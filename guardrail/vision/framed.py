@@ -25,7 +25,7 @@ LINES = 16
 """Lines in each direction that are tried as sides."""
 LEAST = 30
 """Shorter side of a part, in pixels of that copy."""
-LINE = 0.75
+LINE = 0.65
 """Share of a line's best stretch, as long as the shortest side, at which there is a step."""
 SIDES, WEAKEST = 0.7, 0.5
 """Mean share of a part's sides at which there is a step, and the least of any of them."""
@@ -120,9 +120,12 @@ def _steps(pixels: RGB) -> Marks:
 
 def _lines(marks: Marks) -> list[int]:
     """Rows with a long sharp step, and both ends of the picture."""
-    wide = cv2.blur(marks.astype(np.float32), (LEAST, 1), borderType=cv2.BORDER_CONSTANT).max(axis=1)
+    found = marks.astype(np.float32)
+    wide, wider = (
+        cv2.blur(found, (size, 1), borderType=cv2.BORDER_CONSTANT).max(axis=1) for size in (LEAST, 2 * LEAST)
+    )
     kept = [0, len(marks) - 1]
-    for at in np.argsort(-wide, kind="stable"):
+    for at in np.argsort(-np.where(wide >= LINE, wide + wider, 0.0), kind="stable"):
         if wide[at] < LINE or len(kept) == LINES + 2:
             break
         if all(abs(int(at) - other) >= APART for other in kept):

@@ -72,8 +72,8 @@ GREYER = 0.4
 """Logits taken off a reading without its colours: harmless pictures look barer so."""
 STRIPPED = 0.3
 """Logits added within a border: where it ends is not known to the pixel."""
-DOUBT = 0.5
-"""Logits taken off a part of a picture that has to be turned: several chances to look bare by accident."""
+DOUBT = 0.8
+"""Logits taken off what has to be turned where a picture shows several: many chances to look bare by accident."""
 
 
 class Found(NamedTuple):
@@ -154,9 +154,10 @@ class NudityDetector:
             ]
             found.sort(key=lambda item: -item.bare)
             wear = Wear.of(level.rgb, np.asarray(level.base)) if found[0].bare >= FLOOR else Wear()
+            several = any(item.view.kind == TILE for item in found)
             for place, item in enumerate(found[:MAX_CLOSER]):
                 if item.bare >= (OPEN if item.view.kind == TILE else FLOOR):
-                    found[place] = self._closer(heads, item, wear)
+                    found[place] = self._closer(heads, item, wear, several)
             worst.append(max(found, key=lambda item: item.bare))
         return worst
 
@@ -166,7 +167,7 @@ class NudityDetector:
             Found(view, float(bare[at]), float(upright[at]), float(seen.shares[at])) for at, view in enumerate(views)
         ]
 
-    def _closer(self, heads: Heads, first: Found, wear: Wear) -> Found:
+    def _closer(self, heads: Heads, first: Found, wear: Wear, several: bool) -> Found:
         """The mean over a reading and its mirror image, in whichever turn seems upright and barest; if that is still
         open, over both without their colours too, for a net of photographs reads too much into those of a painting."""
         quarters: tuple[int, ...] = (1, 2, 3) if first.upright < UPRIGHT else ()
@@ -187,9 +188,8 @@ class NudityDetector:
             grey = [greyed(found.view), greyed(back[chosen].view)]
             seen = self._found(heads, grey, open_nsfw(self._models, [view.square for view in grey]))
             bare = (2 * bare + seen[0].bare + seen[1].bare - 2 * GREYER) / 4
-        if found.view.kind == TILE:
-            bare -= DOUBT if chosen else 0.0
-        else:
+        bare -= DOUBT if chosen and several else 0.0
+        if found.view.kind != TILE:
             bare += allowance(found.view.square, found.view.side, wear)
             bare += STRIPPED if found.view.kind == BORDER else 0.0
         return found._replace(bare=bare)

@@ -104,8 +104,9 @@ def _longest(level: Level, box: Box) -> int:
 
 
 def part(level: Level, box: Box) -> Level:
-    """A part of a picture as a picture of its own."""
-    return Level(level.frame, np.asarray(level.base.crop(_pixels(level, box))), level.view)
+    """A part of a picture as a picture of its own, with as many pixels as there are."""
+    left, top, wide, high = inside(level.rgb, box)
+    return Level(level.frame, level.rgb[top : top + high, left : left + wide], level.view)
 
 
 def _method(side: int) -> Image.Resampling:
@@ -161,8 +162,13 @@ def _pixels(level: Level, box: Box) -> tuple[int, int, int, int]:
 
 def _cut(level: Level, kind: str, box: Box, number: str = "") -> View:
     left, top, right, bottom = _pixels(level, box)
-    side = max(right - left, bottom - top)
-    cut = level.base.resize((SIDE, SIDE), _method(side), box=(left, top, right, bottom))
+    side, source = max(right - left, bottom - top), level.base
+    if side < SIDE and level.scale < 1.0:
+        # the reduced copy has fewer pixels of a small part than the net takes in
+        source = part(level, box).base
+        left, top, (right, bottom) = 0, 0, source.size
+        side = max(source.size)
+    cut = source.resize((SIDE, SIDE), _method(side), box=(left, top, right, bottom))
     return View(_named(level, kind + number), np.asarray(cut), box, side, kind)
 
 

@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from guardrail.cli._bench_pictures import DRAWS
 from guardrail.cli.bench import command
 from guardrail.errors import ConfigurationError
 from guardrail.evaluation.disguises import DISGUISES, INSETS, LAYOUTS
@@ -71,7 +72,10 @@ def test_figures_of_a_set(tmp_path: Path) -> None:
     assert found["released_by"]["share"] == 1.0
     assert set(found["disguises"]) == {*DISGUISES, *LAYOUTS, *INSETS}
     assert all(row["false"]["hits"] == 0 for row in found["disguises"].values())
-    assert all(found["disguises"][name]["kept"]["share"] == 1 for name in (*DISGUISES, *LAYOUTS))
+    assert all(found["disguises"][name]["kept"]["share"] == 1 for name in (*DISGUISES, "collage", "side by side"))
+    # the wide scene lends its shape to some collages, and hides in its strip what is shown within it
+    assert all(found["disguises"][name]["kept"]["hits"] >= 1 for name in (*LAYOUTS, *INSETS))
+    assert all(found["disguises"][name]["kept"]["n"] == DRAWS for name in (*LAYOUTS, *INSETS))
     assert found["slices"]["scenes"]["stopped"] == found["stopped"]["allow: drawn"]
     assert found["slices"]["scenes"]["mean_logit"] < found["slices"]["figures"]["mean_logit"] - 1
 

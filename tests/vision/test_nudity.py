@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -18,8 +18,13 @@ from guardrail.settings import Limits, Settings
 from guardrail.signals import RGB, DecodedPicture, Frame, GenerationRequest, Picture, Signal, Subject, best_scores
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
+from guardrail.vision.combiner import Heads
 from guardrail.vision.decode import decode
-from guardrail.vision.nudity import NudityDetector
+from guardrail.vision.exposure import Seen
+from guardrail.vision.nudity import DOUBT, Found, NudityDetector
+from guardrail.vision.pyramid import Level
+from guardrail.vision.views import View, whole
+from guardrail.vision.worn import Wear
 from tests.vision.golden.make import scene
 from tests.vision.tiny import Listed, TinyModels, nudity_models
 
@@ -70,6 +75,22 @@ def test_a_net_that_fails_closes_the_look(pair: tuple[float, float]) -> None:
 def test_missing_weights_are_an_error() -> None:
     with pytest.raises(ModelMissingError):
         _detector(TinyModels()).detect(_subject(Frame(0, FLAT)))
+
+
+class _Lying(NudityDetector):
+    """Reads every view as bare, and the one turned by 270 degrees as the only upright one."""
+
+    def _found(self, heads: Heads, views: Sequence[View], seen: Seen) -> list[Found]:
+        return [Found(view, 1.0, 3.0 if "turn-270" in str(view.name) else -3.0, 0.5) for view in views]
+
+
+def test_what_has_to_be_turned_among_several_pictures_is_doubted() -> None:
+    models = nudity_models(0.5, 0.05)
+    detector, heads = _Lying(DetectorContext(Settings(), models, Listed())), Heads(models)
+    first = Found(whole(Level(0, figure())), 1.0, -3.0, 0.5)
+    alone, among = (detector._closer(heads, first, Wear(), several) for several in (False, True))
+    assert alone.view.name == among.view.name == "turn-270"
+    assert alone.bare - among.bare == pytest.approx(DOUBT)
 
 
 @pytest.mark.models

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from guardrail.evaluation.disguises import DISGUISES, collage
+from guardrail.evaluation.disguises import DISGUISES, collage, inset
 from guardrail.signals import RGB
 from guardrail.vision.pyramid import Level
-from guardrail.vision.views import SIDE, further, inverted, mirrored, turned, whole
+from guardrail.vision.views import SIDE, TILE, further, inverted, mirrored, part, turned, whole
 from tests.vision.golden.make import scene
 
 PICTURES = arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60), st.just(3)))
@@ -55,8 +55,19 @@ def test_a_collage_is_read_part_by_part(order: int) -> None:
     level = Level(0, collage(parts))
     tiles = [view.square for view in further(level, whole(level)) if view.name and view.name.startswith("tile")]
     assert len(tiles) == 4
-    for part, tile in zip(parts, tiles, strict=True):
-        assert np.abs(tile.astype(int) - np.asarray(whole(Level(0, part)).square)).mean() < 25
+    for piece, tile in zip(parts, tiles, strict=True):
+        assert np.abs(tile.astype(int) - np.asarray(whole(Level(0, piece)).square)).mean() < 25
+
+
+def test_a_small_part_of_a_large_picture_is_read_with_all_its_pixels() -> None:
+    shown = _warm(320, 320)
+    shown[::2] = 255 - shown[::2]  # finer than the reduced copy of the whole can hold
+    level = Level(0, inset(np.full((1280, 1280, 3), (60, 90, 60), np.uint8), shown, 0.25, (0.4, 0.7)))
+    (tile,) = (view for view in further(level, whole(level)) if view.kind == TILE)
+    assert tile.side == pytest.approx(320, abs=8)
+    alone = np.asarray(whole(Level(0, shown)).square)
+    assert tile.square.std(axis=0).mean() == pytest.approx(alone.std(axis=0).mean(), rel=0.1)
+    assert part(level, tile.box).rgb.shape == pytest.approx((320, 320, 3), abs=8)
 
 
 def test_a_negative_of_skin_is_turned_back() -> None:
