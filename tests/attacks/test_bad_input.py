@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from guardrail.detector import Example
 from guardrail.errors import ModelIntegrityError, ModelMissingError, PolicyError, PromptError
@@ -85,6 +87,28 @@ def test_no_broken_picture_is_released(guard: Guard, name: str, stage: str) -> N
     else:
         verdicts = guard.check_outputs_sync(GenerationRequest(), [PICTURES[name]])
     assert not any(getattr(verdict, "released") for verdict in verdicts)  # noqa: B009
+
+
+def _palette() -> bytes:
+    data = io.BytesIO()
+    with Image.open(io.BytesIO(drawn_picture("a"))) as drawn:
+        drawn.convert("RGB").quantize(64).save(data, "PNG", transparency=bytes(range(0, 256, 4)))
+    return data.getvalue()
+
+
+def _two_channels() -> bytes:
+    data = io.BytesIO()
+    with Image.open(io.BytesIO(drawn_picture("a"))) as drawn:
+        drawn.convert("LA").save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("make", [_palette, _two_channels])
+def test_odd_kinds_of_pixels_are_judged_and_not_only_held(guard: Guard, make: Callable[[], bytes]) -> None:
+    request = GenerationRequest((Prompt("a barn"),), (Picture(make()),), "edit")
+    verdict = guard.check_inputs_sync(request)
+    assert verdict.released, verdict.reasons
+    assert guard.check_outputs_sync(GenerationRequest(), [make()])[0].released
 
 
 @dataclass

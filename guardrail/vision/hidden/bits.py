@@ -46,7 +46,7 @@ _PAIRS_TURNED = np.array(
     [(value & 0x55) << 1 | value >> 1 & 0x55 for value in range(256)],  # which bit of a pair comes first
     np.uint8,
 )
-_SPREAD = {count: [_spread_over(count, place) for place in range(count)] for count in (3, 4)}
+_SPREAD = {count: [_spread_over(count, place) for place in range(count)] for count in (2, 3, 4)}
 """For weaving so many rows of bits, by row: what each byte becomes."""
 _MAX_PAIRS_ROWS = 96
 _LEAST_PIXELS = 64
@@ -140,7 +140,7 @@ def woven(packed: Sequence[Bytes], bits: int) -> Bytes:
     for item, table in zip(packed[1:], _SPREAD[len(packed)][1:], strict=True):
         words |= cv2.LUT(item.reshape(1, -1), table)
     spread = words.view(np.uint8).reshape(1, -1, 4)
-    woven = cv2.cvtColor(spread, cv2.COLOR_BGRA2BGR) if len(packed) == 3 else spread
+    woven = cv2.cvtColor(spread, cv2.COLOR_BGRA2BGR) if len(packed) == 3 else spread[..., : len(packed)]
     return np.asarray(woven, dtype=np.uint8).reshape(-1)[: -(-bits // 8)]
 
 
