@@ -2,22 +2,19 @@
 
 What a thing is made of gives its shades one line of colours, so around each place brightness follows from the two
 differences of channels. Letters that lighten or darken all channels alike change no difference: what colour does not
-explain of brightness has them, and lacks the grain of wood and the waves around them. By least squares in a window
-around each place, solved on a coarse grid; as in the generalised sidelobe canceller of L. Griffiths and C. Jim (1982).
+explain of brightness has them, and lacks the grain of wood and the waves around them.
 """
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from guardrail.signals import RGB
+from guardrail.vision.hidden.explained import Plane, unexplained
 from guardrail.vision.hidden.residual import Grey
 
-Plane = NDArray[np.float32]
-
-_SOFT, _GROUND, _STEP, _WINDOW = 1.0, 31, 4, 13
+_SOFT, _GROUND, _STEP, _WINDOW = 1.0, 31, 4, (13, 13)
 _RIDGE, _LEAST_SPREAD = 0.3, 0.7
 _STRONGEST, _AROUND, _GAIN = 2.0, 61, 40.0
 
@@ -27,19 +24,7 @@ def faded(rgb: RGB) -> Grey:
     pixels = cv2.GaussianBlur(rgb, (0, 0), _SOFT).astype(np.float32)
     red, green, blue = cv2.split(pixels)
     bright, warm, cold = (_fine(plane) for plane in ((red + green + blue) / 3, red - green, blue - green))
-    size = max(1, rgb.shape[1] // _STEP), max(1, rgb.shape[0] // _STEP)
-
-    def mean(first: Plane, second: Plane) -> Plane:
-        small = cv2.resize(cv2.multiply(first, second), size, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.blur(small, (_WINDOW, _WINDOW)), dtype=np.float32)
-
-    one, both, other = mean(warm, warm) + _RIDGE, mean(warm, cold), mean(cold, cold) + _RIDGE
-    first, second = mean(bright, warm), mean(bright, cold)
-    whole = cv2.multiply(one, other) - cv2.multiply(both, both)
-    shares = (other * first - both * second) / whole, (one * second - both * first) / whole
-    for plane, share in zip((warm, cold), shares, strict=True):
-        bright -= plane * cv2.resize(share, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    return _even(_clipped(bright))
+    return _even(_clipped(unexplained(bright, warm, cold, window=_WINDOW, step=_STEP, ridge=_RIDGE)))
 
 
 def _fine(plane: Plane) -> Plane:

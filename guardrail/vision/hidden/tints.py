@@ -3,7 +3,7 @@
 Kernels that read nearly every pixel, at low ratios, hide nothing: what is written for them stands in the picture. In
 one channel alone it changes brightness little, and a model that looks at colours reads it. Pictures of things have
 little fine detail that is not in all channels, so a look at two differences of channels at half size tells whether to
-go on.
+go on. Coloured print has as much, but its ink stands in other channels too: those explain what it has in one.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from guardrail.signals import RGB
 from guardrail.vision.hidden import bands
+from guardrail.vision.hidden.explained import unexplained
 from guardrail.vision.hidden.residual import Grey
 from guardrail.vision.hidden.written import uncovered
 from guardrail.vision.ocr.boxes import TextBox
@@ -25,13 +26,14 @@ SIDE = 1024
 """Larger planes are reduced to this side."""
 _HALF = 2
 _AROUND, _CELL, _LINE = 5, (8, 4), (8, 3)
-_LEAST = 4.0
-"""Mean detail, in halves of a level, of a window of one line: payloads have 4 to 12, photographs mostly 1 to 4."""
+_LEAST = 3.0
+"""Mean detail, in halves of a level, of a window of one line: payloads have 3 to 12, photographs mostly 1 to 4."""
 _MOST, _CLEAR = 40, 250.0
 PRINT = 24
 """Lines from which a picture is full of print."""
-_CLEARER = 500.0
-"""Coloured parts of print reach 460."""
+_SOFT, _COARSE, _STEP, _WINDOW, _RIDGE = 0.8, 15, 2, (9, 3), 0.5
+_PALE, _UNLIKE = 15.0, 0.6
+"""Mean square, in levels, and share of it that is left: payloads have 49 and 0.64 or more, coloured print 0 to 0.57."""
 _GROUND, _GAIN, _MIDDLE = 31, 2.0, 128.0
 
 
@@ -67,13 +69,32 @@ def tint(rgb: RGB, shown: Sequence[TextBox]) -> Tint | None:
         return None
     found = bands.lines(planes[int(np.argmax(strengths))], _MOST)
     wide = [TextBox(_doubled(box.centre), _doubled(box.size), box.angle, box.score) for box in found]
-    clear = _CLEAR if len(shown) < PRINT else _CLEARER
-    if not any(box.score >= clear for box in uncovered(wide, shown)):
+    likely = [box for box in uncovered(wide, shown) if box.score >= _CLEAR]
+    if not likely:
         return None
     # what stands in green alone stands in both differences, and not in that of red and blue
     alone = [_apart(halves[at], _mean(halves[at - 1], halves[at - 2])) for at in range(3)]
     channel = int(np.argmax([_strength(plane) for plane in alone]))
+    if not _unlike(halves, channel, likely):
+        return None
     return Tint(CHANNELS[channel], _alone(rgb, channel))
+
+
+def _unlike(halves: Sequence[Grey], channel: int, likely: Sequence[TextBox]) -> bool:
+    """Whether the others leave unexplained what a channel has more or less than they in one of the boxes."""
+    planes = [cv2.GaussianBlur(plane.astype(np.float32), (0, 0), _SOFT) for plane in halves]
+    own, one, other = (planes[at] - cv2.blur(planes[at], (_COARSE, _COARSE)) for at in range(channel, channel - 3, -1))
+    more = np.square(own - (one + other) / 2)
+    left = np.square(unexplained(own, one, other, window=_WINDOW, step=_STEP, ridge=_RIDGE))
+    for box in likely:
+        rows, columns = (
+            slice(max(0, round((middle - side / 2) / _HALF)), round((middle + side / 2) / _HALF))
+            for middle, side in zip(box.centre[::-1], box.size[::-1], strict=True)
+        )
+        power = float(more[rows, columns].mean())
+        if power >= _PALE and float(left[rows, columns].mean()) >= _UNLIKE * power:
+            return True
+    return False
 
 
 def apart(rgb: RGB) -> RGB:

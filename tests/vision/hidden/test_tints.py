@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import io
 from typing import Literal
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from guardrail.vision.hidden.scaling import suspects
 from guardrail.vision.hidden.tints import CHANNELS, SIDE, apart, tint
 from guardrail.vision.ocr.boxes import TextBox
-from tests.attacks.hidden import covers, scaling
+from tests.attacks.hidden import covers, lettering, scaling
 from tests.attacks.hidden.plans import Channel
 from tests.vision.hidden.test_scaling import attacked, planned
 
@@ -39,6 +41,25 @@ def test_ordinary_pictures_have_no_text_in_one_channel(kind: str) -> None:
     for seed in range(4):
         pixels = np.asarray(covers.benign(kind, np.random.default_rng(seed), TRAIN).convert("RGB"))
         assert tint(pixels, []) is None
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_print_in_colours_is_explained_by_its_other_channels(smooth: bool) -> None:
+    """Lines in six colours on papers of six, as a file of little colour has them too."""
+    rng = np.random.default_rng(5)
+    page = Image.new("RGB", (720, 640))
+    pen, face = ImageDraw.Draw(page), lettering.face("DejaVuSans", 15)
+    for row, top in enumerate(range(0, 640, 32)):
+        papers, inks = rng.integers(140, 256, (6, 3)), rng.integers(0, 130, (6, 3))
+        for at in range(6):
+            pen.rectangle((at * 120, top, at * 120 + 119, top + 31), fill=tuple(int(level) for level in papers[at]))
+            ink = tuple(int(level) for level in inks[at])
+            pen.text((at * 120 + 4, top + 6), f"entry {row} of {at}", fill=ink, font=face.font)
+    if smooth:
+        data = io.BytesIO()
+        page.save(data, "JPEG", quality=75, subsampling=2)
+        page = Image.open(data).convert("RGB")
+    assert tint(np.asarray(page), []) is None
 
 
 def test_a_grey_payload_is_in_no_channel_alone() -> None:
