@@ -11,6 +11,7 @@ import math
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from guardrail.signals import RGB
@@ -23,7 +24,7 @@ PLAIN = (2.0, 3.5, 5.5)
 MAX_SIDE = 2560
 """Larger pictures are not searched: each view reads every pixel."""
 _TILE = 64
-_SHARE, _FULL = 0.55, 0.7
+_SHARE, _FULL, _EVEN, _PAIR = 0.55, 0.7, 0.5, 2
 _SMALLEST, _LEAST_RATIO, _MOST_RATIO = 96, 1.25, 12.5
 _ACROSS = ("pil-box", "pil-bilinear")
 _SEARCHED = ("pil-bilinear", "pil-bicubic", "pil-lanczos", "pil-box", "pil-hamming")
@@ -36,7 +37,8 @@ def noisy(rgb: RGB) -> bool:
     """Whether strong fine detail fills half of the picture or more.
 
     Noise is everywhere in a tile, its mean near its standard deviation (0.8 of it where it is normal); the strokes and
-    edges of print are strong too, but leave most of a tile empty.
+    edges of print are strong too, but leave most of a tile empty, and of small print the rows between
+    lines.
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     fine = cv2.subtract(grey, cv2.GaussianBlur(grey, (0, 0), 1.5), dtype=cv2.CV_32F)
@@ -45,7 +47,15 @@ def noisy(rgb: RGB) -> bool:
     power = cv2.resize(fine * fine, tiles, interpolation=cv2.INTER_AREA)
     mean = cv2.resize(cv2.absdiff(fine, 0.0), tiles, interpolation=cv2.INTER_AREA)
     full = (power > STRONG**2) & (mean * mean > _FULL**2 * power)
-    return float(np.mean(full)) >= _SHARE
+    return float(np.mean(full)) >= _SHARE and float(np.mean(full & _even(fine * fine, tiles))) >= _SHARE
+
+
+def _even(power: NDArray[np.float32], tiles: tuple[int, int]) -> NDArray[np.bool_]:
+    """(rows, columns) of tiles: whether the strengths of a tile's rows are about alike."""
+    inside = max(1, len(power) // tiles[1] // _PAIR)
+    means = cv2.resize(power, (tiles[0], tiles[1] * inside), interpolation=cv2.INTER_AREA)
+    means = means.reshape(tiles[1], inside, tiles[0])
+    return np.asarray(means.std(axis=1) < _EVEN * means.mean(axis=1))
 
 
 def calm_views(rgb: RGB, most: int = 2) -> list[View]:

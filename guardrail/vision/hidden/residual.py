@@ -16,6 +16,7 @@ _FINENESS = 31.0
 """Steps of a gain of one, so that the largest fits in a byte."""
 _LEVELS = np.arange(256.0)
 _WEIGHTED = (_LEVELS * np.minimum(_LEVELS, _FAINT) / _FAINT).round().astype(np.uint8)
+_ACROSS, _DOWN = np.ones((1, 3), np.uint8), np.ones((3, 1), np.uint8)
 MIDDLE = 128
 """The level of a residual of nothing."""
 _CAP = 40
@@ -41,6 +42,16 @@ def residual(rgb: RGB) -> Grey:
     signed = cv2.bitwise_not(cv2.add(found, float(255 - MIDDLE)))
     cv2.copyTo(cv2.add(found, float(MIDDLE)), cv2.compare(above, below, cv2.CMP_GE), signed)
     return np.asarray(signed, dtype=np.uint8)
+
+
+def strokes(found: Grey) -> Grey:
+    """Of a residual what goes on to both sides of a pixel, or above and below it, as pen strokes, edges and grain do.
+
+    Pixels of a payload stand alone or in squares of four.
+    """
+    more, less = cv2.subtract(found, float(MIDDLE)), cv2.subtract(float(MIDDLE), found)
+    on = [cv2.max(cv2.erode(item, _ACROSS), cv2.erode(item, _DOWN)) for item in (more, less)]
+    return np.asarray(cv2.subtract(cv2.add(on[0], float(MIDDLE)), on[1]), dtype=np.uint8)
 
 
 def strongest(rgb: RGB) -> tuple[Grey, Grey]:

@@ -2,9 +2,10 @@
 
 Kernels without anti-aliasing read few pixels. An attack writes its payload into those and leaves the rest, so at the
 right size and kernel the residual of the pixels that are read is coherent, and that of the pixels between them is not:
-half a period to the side or below, nothing is left. Edges, textures and drawn lines look alike in both. Source of the
-idea: E. Quiring and others, "Adversarial Preprocessing", USENIX Security 2020; here views of many sizes are looked at
-instead of one known size, and windows of one line of text instead of the whole picture.
+half a period to the side or below, nothing is left. Edges, textures and drawn lines look alike in both, and go on
+beside the pixels that are read. Source of the idea: E. Quiring and others, "Adversarial Preprocessing", USENIX Security
+2020; here views of many sizes are looked at instead of one known size, and windows of one line of text instead of the
+whole picture.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from PIL import Image
 
 from guardrail.signals import RGB
 from guardrail.vision.hidden.lattice import Rows, periods
-from guardrail.vision.hidden.residual import ENERGY, MIDDLE, Grey, residual
+from guardrail.vision.hidden.residual import ENERGY, MIDDLE, Grey, residual, strokes
 
 SIZES = (112, 128, 160, 192, 224, 240, 256, 288, 299, 320, 336, 384, 448, 480, 512, 640, 768, 896, 1024)
 """Sides that vision models take, in pixels."""
@@ -29,18 +30,17 @@ COARSE = ("pil-nearest", "cv2-nearest")
 KERNELS = (*COARSE, "cv2-linear")
 """Kernels told apart. What is made for wider ones shows in the last, and all lean on a pixel that one of the first two
 reads, which are tried at every size."""
-LEAST = 0.24
+LEAST = 0.18
 """Score from which a view of the lowest ratios is worth reading."""
 _LEASTS = (
-    (1.6, 0.38, LEAST),
-    (1.9, 0.36, 0.27),
-    (2.4, 0.45, 0.33),
-    (3.0, 0.54, 0.47),
-    (6.0, 0.68, 0.46),
-    (math.inf, 0.74, 0.46),
+    (1.6, 0.30, LEAST),
+    (1.9, 0.36, 0.30),
+    (2.4, 0.42, 0.25),
+    (3.0, 0.50, 0.36),
+    (math.inf, 0.70, 0.40),
 )
-"""Ratios and the score needed up to each, on plain ground and in texture. Rows of print on plain ground reach 0.31,
-0.28, 0.37, 0.47, 0.62 and 0.67; harmless texture 0.14, 0.17, 0.22, 0.39, 0.27 and 0.37, dither 0.43."""
+"""Ratios and the score needed up to each, on plain ground and in texture. Of pages of print 1 % reaches the former, of
+listings set in letters of one width and full to the edges 4 %; little of either is taken for texture."""
 _TEXTURE, _STANDING_OUT = 0.7, 6
 """Share of pixels that stand out of a window by a quarter of its spread: in texture most do, in print few."""
 _FLOOR, _STRENGTH = 2.0, 10.0
@@ -53,6 +53,8 @@ _CANDIDATES, _WORTH_A_LOOK = 16, 0.5
 _STARTS, _CLIMBS, _STEPS = 2, 6, (1, 3)
 _CLIMBING = 0.9
 _MARGIN = 8
+_AROUND = ((1, 0), (0, 1), (-1, 0), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1))
+"""Where the pixels between those that are read lie, in halves of a period; checks of print are as strong askew."""
 _WIDTHS, _HEIGHTS = 3, 3
 _ROUNDED, _ALIKE = 2.0, 1.4
 _SOFT = 0.7
@@ -66,7 +68,7 @@ class View:
     Attributes:
         size: width and height in pixels.
         kernel: library and kernel, as in `guardrail.settings.Kernel`.
-        score: how much of what stands in a window of one line is gone in the pixels between those read, 0 to 1.
+        score: how much of what stands in a window of one line is gone beside the pixels that are read, 0 to 1.
     """
 
     size: tuple[int, int]
@@ -93,31 +95,31 @@ def suspects(rgb: RGB, most: int = 3) -> list[View]:
     if min(rgb.shape[:2]) < _SMALLEST:
         return []
     grey = residual(rgb)
-    framed = cv2.copyMakeBorder(grey, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REFLECT_101)
+    ground = _Ground(*(_framed(item) for item in (grey, strokes(grey))))
     across, down = periods(grey)
     rows = Rows(grey)
     completed = (key for wide in _widths(across) for kernel in COARSE for key in _completed(grey, rows, wide, kernel))
-    likely = _likely(framed, sizes(grey, across, down), completed)
-    found = {key: _alone(framed, key, here) for key, here in likely.items()}
+    likely = _likely(ground.framed, sizes(grey, across, down), completed)
+    found = {key: _alone(ground, key, here) for key, here in likely.items()}
     for start in sorted(found, key=lambda key: -found[key].most)[:_STARTS]:
-        if found[start].most >= _worth_climbing(framed, start[0]):
+        if found[start].most >= _worth_climbing(ground, start[0]):
             further = {
-                key: _alone(framed, key) for key in _completed(grey, rows, start[0][0], start[1]) if key not in found
+                key: _alone(ground, key) for key in _completed(grey, rows, start[0][0], start[1]) if key not in found
             }
             found |= further
-            _climb(framed, max((start, *further), key=lambda key: found[key].whole), found)
+            _climb(ground, max((start, *further), key=lambda key: found[key].whole), found)
     views: list[View] = []
     for size, _ in sorted(found, key=lambda key: -found[key].whole):
         far = all(max(abs(size[0] - view.size[0]), abs(size[1] - view.size[1])) > 1 for view in views)
         clear = max((found[key] for key in found if key[0] == size), key=lambda alone: alone.most)
-        if far and len(views) < most and _stands(framed, size, clear):
-            views.append(_named(framed, size))
+        if far and len(views) < most and _stands(ground, size, clear):
+            views.append(_named(ground, size))
     return views
 
 
 @dataclass(frozen=True, slots=True)
 class _Alone:
-    """What of a view's energy is gone in the pixels between.
+    """What of a view's energy stands alone: it is gone in the pixels between, and no stroke.
 
     Attributes:
         most: the share in the clearest window; what is weak counts less.
@@ -130,35 +132,53 @@ class _Alone:
     place: tuple[int, int]
 
 
-def _stands(framed: Grey, size: tuple[int, int], clear: _Alone) -> bool:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Ground:
+    """A residual in a frame of `_MARGIN` pixels.
+
+    Attributes:
+        framed: the residual.
+        strokes: what of it goes on to both sides, or above and below.
+    """
+
+    framed: Grey
+    strokes: Grey
+
+
+def _stands(ground: _Ground, size: tuple[int, int], clear: _Alone) -> bool:
     """Whether a view's score is high for its ratio and ground.
 
-    Between far pixels nothing of a payload is left, between near ones some is. Between rows of print there is nothing
+    Between far pixels nothing of a payload is left, between near ones some is. Between rows of print there is little
     either, but on plain ground: a score in texture needs less.
     """
-    plain, textured = _leasts(framed, size)
-    return clear.most >= plain or (clear.most >= textured and _in_texture(framed, size, clear.place))
+    plain, textured = _leasts(ground, size)
+    return clear.most >= plain or (clear.most >= textured and _in_texture(ground, size, clear.place))
 
 
-def _in_texture(framed: Grey, size: tuple[int, int], place: tuple[int, int]) -> bool:
+def _in_texture(ground: _Ground, size: tuple[int, int], place: tuple[int, int]) -> bool:
     ends = []
     for side, count, at, cells, line in zip(
-        _unframed(framed), size[::-1], place, _GRID[::-1], _LINE[::-1], strict=True
+        _unframed(ground.framed), size[::-1], place, _GRID[::-1], _LINE[::-1], strict=True
     ):
         middle, half = (at + 0.5) / cells * side + _MARGIN, line * side / count / 2
         ends.append(slice(max(0, round(middle - half)), round(middle + half)))
-    part = framed[ends[0], ends[1]]
+    part = ground.framed[ends[0], ends[1]]
     return float(np.mean(cv2.absdiff(part, float(MIDDLE)) >= _STANDING_OUT)) >= _TEXTURE
 
 
-def _leasts(framed: Grey, size: tuple[int, int]) -> tuple[float, float]:
-    height, width = _unframed(framed)
+def _leasts(ground: _Ground, size: tuple[int, int]) -> tuple[float, float]:
+    height, width = _unframed(ground.framed)
     ratio = math.sqrt(width * height / _pixels(size))
     return next((plain, textured) for upto, plain, textured in _LEASTS if ratio <= upto)
 
 
-def _worth_climbing(framed: Grey, size: tuple[int, int]) -> float:
-    return _CLIMBING * min(_leasts(framed, size))
+def _worth_climbing(ground: _Ground, size: tuple[int, int]) -> float:
+    return _CLIMBING * min(_leasts(ground, size))
+
+
+def _framed(grey: Grey) -> Grey:
+    framed = cv2.copyMakeBorder(grey, _MARGIN, _MARGIN, _MARGIN, _MARGIN, cv2.BORDER_REFLECT_101)
+    return np.asarray(framed, dtype=np.uint8)
 
 
 def _unframed(framed: Grey) -> tuple[int, int]:
@@ -209,17 +229,19 @@ def _energy(framed: Grey, key: Key, right: int = 0, down: int = 0) -> Map:
     return np.asarray(cv2.resize(mean, _GRID, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _alone(framed: Grey, key: Key, here: Map | None = None) -> _Alone:
-    """Of a view's energy, what is gone half a period to either side and half a period above and below."""
+def _alone(ground: _Ground, key: Key, here: Map | None = None) -> _Alone:
+    """Of a view's energy, what is no stroke and is gone half a period to all sides."""
+    framed = ground.framed
     height, width = _unframed(framed)
     right = min(_MARGIN, max(1, round(width / key[0][0] / 2)))
     down = min(_MARGIN, max(1, round(height / key[0][1] / 2)))
     here = _energy(framed, key) if here is None else here
-    near = np.zeros_like(here)
-    worth = _worth_climbing(framed, key[0])
-    for aside, below in ((right, 0), (0, down), (-right, 0), (0, -down)):
-        near = np.maximum(near, _energy(framed, key, aside, below))
-        left = np.maximum(here - near, 0)
+    loose, near = here - _energy(ground.strokes, key), np.zeros_like(here)
+    worth = _worth_climbing(ground, key[0])
+    for place in (None, *((across * right, along * down) for across, along in _AROUND)):
+        if place:
+            near = np.maximum(near, _energy(framed, key, *place))
+        left = np.maximum(loose - near, 0)
         share = left / (here + _STRENGTH)
         most = float(share.max())
         if most < worth:
@@ -246,15 +268,15 @@ def _completed(grey: Grey, rows: Rows, wide: int, kernel: str) -> Iterator[Key]:
         yield size, kernel
 
 
-def _climb(framed: Grey, start: Key, found: dict[Key, _Alone]) -> None:
+def _climb(ground: _Ground, start: Key, found: dict[Key, _Alone]) -> None:
     """Look at the sizes around the best one of a kernel, until none has more that stands alone."""
     best, kernel = start, start[1]
-    height, width = _unframed(framed)
+    height, width = _unframed(ground.framed)
     for _ in range(_CLIMBS):
         beside = [size for size in _beside(*best[0]) if _fits(width, size[0]) and _fits(height, size[1])]
         for size in beside:
             if (size, kernel) not in found:
-                found[size, kernel] = _alone(framed, (size, kernel))
+                found[size, kernel] = _alone(ground, (size, kernel))
         better = max(((size, kernel) for size in (best[0], *beside)), key=lambda key: found[key].whole)
         if better == best:
             return
@@ -275,9 +297,9 @@ def _beside(wide: int, high: int) -> Iterator[tuple[int, int]]:
         yield round(wide / part), round(high / part)
 
 
-def _named(framed: Grey, size: tuple[int, int]) -> View:
+def _named(ground: _Ground, size: tuple[int, int]) -> View:
     """The view of a size by the kernel in which most stands alone."""
-    scores = {kernel: _alone(framed, (size, kernel)) for kernel in KERNELS}
+    scores = {kernel: _alone(ground, (size, kernel)) for kernel in KERNELS}
     kernel = max(KERNELS, key=lambda name: (round(scores[name].most, 1), scores[name].whole))
     return View(size, kernel, max(score.most for score in scores.values()))
 

@@ -5,12 +5,13 @@ from typing import Literal
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from guardrail.vision.hidden.lattice import Rows, periods
 from guardrail.vision.hidden.noise import calm_views, noisy
-from guardrail.vision.hidden.residual import MIDDLE, residual
+from guardrail.vision.hidden.residual import MIDDLE, residual, strokes
 from guardrail.vision.hidden.scaling import LEAST, View, changed, keeping, reduced, sizes, suspects
-from tests.attacks.hidden import covers, scaling
+from tests.attacks.hidden import covers, lettering, scaling
 from tests.attacks.hidden.plans import Channel, Plan
 
 TRAIN: Literal["train"] = "train"
@@ -115,6 +116,43 @@ def test_harmless_pictures_look_alike_at_every_size(kind: str) -> None:
         pixels = np.asarray(covers.benign(kind, np.random.default_rng(seed), TRAIN).convert("RGB"))
         assert not suspects(pixels)
         assert not noisy(pixels)
+
+
+def _page(size: tuple[int, int], em: int, seed: int, *, dark: bool, name: str) -> np.ndarray:
+    """A page full of words without meaning, as a terminal or a book shows them."""
+    rng = np.random.default_rng(seed)
+    page = Image.new("RGB", size, (12, 12, 12) if dark else (250, 250, 250))
+    pen, face = ImageDraw.Draw(page), lettering.face(name, em)
+    for top in range(0, size[1], face.line):
+        letters = (rng.choice(list("acdefghijlmnorstu"), rng.integers(2, 9)) for _ in range(12 if dark else 60))
+        line = " ".join("".join(word) for word in letters)
+        pen.text((3, top), line, (205, 205, 205) if dark else (20, 20, 20), face.font)
+    return np.asarray(page)
+
+
+def test_letters_on_a_grid_are_seldom_taken_for_a_lattice() -> None:
+    pages = [
+        _page(size, em, seed, dark=True, name="DejaVuSansMono")
+        for em in range(9, 17)
+        for seed, size in enumerate([(720, 560), (640, 640)])
+    ]
+    assert sum(bool(suspects(page)) for page in pages) <= 1
+
+
+@pytest.mark.parametrize("em", [7, 8, 9])
+def test_small_print_is_no_noise(em: int) -> None:
+    assert not noisy(_page((700, 600), em, 1, dark=False, name="DejaVuSans"))
+    assert not noisy(_page((700, 600), em, 2, dark=False, name="DejaVuSansCondensed-Bold"))
+
+
+def test_strokes_go_on_and_squares_of_four_do_not() -> None:
+    found = np.full((20, 30), MIDDLE, np.uint8)
+    found[3, 2:12], found[8:18, 5] = 200, 60
+    found[8:10, 20:22], found[14, 25] = 220, 20
+    kept = strokes(found)
+    assert (kept[3, 3:11] == 200).all()
+    assert (kept[9:17, 5] == 60).all()
+    assert (kept[:, 15:] == MIDDLE).all()
 
 
 def test_an_even_picture_has_no_residual_and_no_views() -> None:
