@@ -30,12 +30,14 @@ from guardrail.taxonomy import Stage
 from guardrail.vision.combiner import NUDITY_HEADS, PHOTO, Heads, combine, graphic, medium, plain
 from guardrail.vision.exposure import IMAGE_SAFETY, OPEN_NSFW, Seen, image_safety, open_nsfw
 from guardrail.vision.pyramid import Level, pyramid
+from guardrail.vision.seams import Box
 from guardrail.vision.views import (
     BORDER,
     NEGATIVE,
     TILE,
     WHOLE,
     View,
+    composed,
     further,
     greyed,
     inside,
@@ -154,10 +156,10 @@ class NudityDetector:
             ]
             found.sort(key=lambda item: -item.bare)
             wear = Wear.of(level.rgb, np.asarray(level.base)) if found[0].bare >= FLOOR else Wear()
-            several = any(item.view.kind == TILE for item in found)
+            parts = [item.view.box for item in found if item.view.kind == TILE]
             for place, item in enumerate(found[:MAX_CLOSER]):
                 if item.bare >= (OPEN if item.view.kind == TILE else FLOOR):
-                    found[place] = self._closer(heads, item, wear, several)
+                    found[place] = self._closer(heads, item, wear, parts)
             worst.append(max(found, key=lambda item: item.bare))
         return worst
 
@@ -167,11 +169,14 @@ class NudityDetector:
             Found(view, float(bare[at]), float(upright[at]), float(seen.shares[at])) for at, view in enumerate(views)
         ]
 
-    def _closer(self, heads: Heads, first: Found, wear: Wear, several: bool) -> Found:
+    def _closer(self, heads: Heads, first: Found, wear: Wear, parts: Sequence[Box]) -> Found:
         """The mean over a reading and its mirror image, in whichever turn seems upright and barest; if that is still
-        open, over both without their colours too, for a net of photographs reads too much into those of a painting."""
+        open, over both without their colours too, for a net of photographs reads too much into those of a painting. Two
+        pictures above each other are not turned together: upright faces in a row look like a body that lies."""
         quarters: tuple[int, ...] = (1, 2, 3) if first.upright < UPRIGHT else ()
-        if UPRIGHT <= first.upright < SURE and first.bare >= OPEN:
+        if first.view.kind == TILE and composed(first.view.box, parts):
+            quarters = ()
+        elif UPRIGHT <= first.upright < SURE and first.bare >= OPEN:
             quarters = (2,)
         sides = [first.view, *turned(first.view, quarters)]
         views = [*sides[1:], *(mirrored(side) for side in sides)]
@@ -188,7 +193,7 @@ class NudityDetector:
             grey = [greyed(found.view), greyed(back[chosen].view)]
             seen = self._found(heads, grey, open_nsfw(self._models, [view.square for view in grey]))
             bare = (2 * bare + seen[0].bare + seen[1].bare - 2 * GREYER) / 4
-        bare -= DOUBT if chosen and several else 0.0
+        bare -= DOUBT if chosen and parts else 0.0
         if found.view.kind != TILE:
             bare += allowance(found.view.square, found.view.side, wear)
             bare += STRIPPED if found.view.kind == BORDER else 0.0

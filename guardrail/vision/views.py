@@ -33,6 +33,8 @@ INVERTED_SKIN = 0.08
 """Share of the inverted picture that has to have the colour of skin."""
 LEAST_WITHIN = 96
 """Longest side, in pixels, of what stands within another picture: less than half of what the net takes in."""
+MADE_OF = 0.4
+"""Share of a part from which others within it make it up: not every one of them is found."""
 GRID = 9
 """Parts of a collage that are looked at before what stands within another picture."""
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
@@ -92,10 +94,30 @@ def _copy(level: Level, side: int) -> Image.Image:
 
 def _parts(level: Level) -> list[Box]:
     """What may be pictures of their own: parts of a collage, then what stands within another picture."""
-    grid = tiles(np.asarray(level.base))
     within = framed.parts(np.asarray(_copy(level, framed.SIGNS)))
+    # a seam is one side of a gutter, so a part between seams may have a strip of one colour that its frame has not
+    grid = [
+        min((box, *(other for other in within if framed.same(box, other))), key=_area)
+        for box in tiles(np.asarray(level.base))
+    ]
     within = [box for box in within if not any(framed.same(box, other) for other in grid)]
     return grid[:GRID] + [box for box in within if _longest(level, box) >= LEAST_WITHIN] + grid[GRID:]
+
+
+def composed(box: Box, parts: Sequence[Box]) -> bool:
+    """Whether a part of a picture is made of others, as far as they were found."""
+    within = [
+        _area(other)
+        for other in parts
+        if (max(box[0], other[0]), max(box[1], other[1])) == other[:2]
+        and (min(box[2], other[2]), min(box[3], other[3])) == other[2:]
+        and not framed.same(box, other)
+    ]
+    return sum(within) >= MADE_OF * _area(box)
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _longest(level: Level, box: Box) -> int:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from guardrail.vision.decode import decode
 from guardrail.vision.exposure import Seen
 from guardrail.vision.nudity import DOUBT, Found, NudityDetector
 from guardrail.vision.pyramid import Level
-from guardrail.vision.views import View, whole
+from guardrail.vision.views import TILE, WHOLE, View, whole
 from guardrail.vision.worn import Wear
 from tests.vision.golden.make import scene
 from tests.vision.tiny import Listed, TinyModels, nudity_models
@@ -88,9 +89,11 @@ def test_what_has_to_be_turned_among_several_pictures_is_doubted() -> None:
     models = nudity_models(0.5, 0.05)
     detector, heads = _Lying(DetectorContext(Settings(), models, Listed())), Heads(models)
     first = Found(whole(Level(0, figure())), 1.0, -3.0, 0.5)
-    alone, among = (detector._closer(heads, first, Wear(), several) for several in (False, True))
+    alone, among = (detector._closer(heads, first, Wear(), parts) for parts in ([], [WHOLE]))
     assert alone.view.name == among.view.name == "turn-270"
     assert alone.bare - among.bare == pytest.approx(DOUBT)
+    row = first._replace(view=replace(first.view, kind=TILE))
+    assert detector._closer(heads, row, Wear(), [WHOLE, (0.0, 0.0, 1.0, 0.5)]).view.name is None
 
 
 @pytest.mark.models

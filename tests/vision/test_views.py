@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 from guardrail.evaluation.disguises import DISGUISES, collage, inset
 from guardrail.signals import RGB
 from guardrail.vision.pyramid import Level
-from guardrail.vision.views import SIDE, TILE, further, inverted, mirrored, part, turned, whole
+from guardrail.vision.views import SIDE, TILE, composed, further, inverted, mirrored, part, turned, whole
 from tests.vision.golden.make import scene
 
 PICTURES = arrays(np.uint8, st.tuples(st.integers(1, 60), st.integers(1, 60), st.just(3)))
@@ -57,6 +57,29 @@ def test_a_collage_is_read_part_by_part(order: int) -> None:
     assert len(tiles) == 4
     for piece, tile in zip(parts, tiles, strict=True):
         assert np.abs(tile.astype(int) - np.asarray(whole(Level(0, piece)).square)).mean() < 25
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_parts_between_gutters_are_read_without_them(level: int) -> None:
+    parts = [_warm(), scene("square"), 255 - _warm(), np.full((90, 120, 3), (30, 60, 20), np.uint8)]
+    shown = Level(0, collage(parts, 2, 0.04, level))
+    tiles = [view.square for view in further(shown, whole(shown)) if view.kind == TILE]
+    for piece in parts[:3]:
+        alone = np.asarray(whole(Level(0, piece)).square).astype(int)
+        assert min(np.abs(tile.astype(int) - alone).mean() for tile in tiles) < 12
+
+
+def test_what_others_make_up_is_composed() -> None:
+    column, upper, lower, far = (
+        (0.0, 0.0, 0.5, 1.0),
+        (0.0, 0.0, 0.5, 0.5),
+        (0.02, 0.52, 0.48, 1.0),
+        (0.5, 0.0, 1.0, 0.5),
+    )
+    assert composed(column, [column, upper, lower, far])
+    assert composed(column, [column, upper])
+    assert not composed(column, [column, far, (0.01, 0.0, 0.5, 0.99)])
+    assert not composed(upper, [column, upper, lower, far, (0.1, 0.1, 0.3, 0.3)])
 
 
 def test_a_small_part_of_a_large_picture_is_read_with_all_its_pixels() -> None:
