@@ -151,9 +151,9 @@ class HiddenDetector:
         height, width = rgb.shape[:2]
         source, sparse = rgb, scaling.suspects(rgb)
         if not sparse and len(shown) >= PRINT:
-            # rows of print hide a lattice, but not where it is of another colour
+            # rows of print hide a lattice, but not where it is of another colour, and there it shows its period
             source = apart(rgb)
-            sparse = scaling.suspects(source)
+            sparse = scaling.suspects(source, usual=False)
         calm = calm_views(rgb) if noisy(rgb) else []
         if max(height, width) > MAX_SIDE and noisy(rgb):
             found.skipped.append(Skip(f"{NAME}:noise", f"views of a noisy picture over {MAX_SIDE} pixels"))

@@ -21,8 +21,7 @@ _STRONGEST, _AROUND, _GAIN = 2.0, 61, 40.0
 
 def faded(rgb: RGB) -> Grey:
     """(height, width) around grey: brightness that colour does not explain, its contrast alike everywhere."""
-    pixels = cv2.GaussianBlur(rgb, (0, 0), _SOFT).astype(np.float32)
-    red, green, blue = cv2.split(pixels)
+    red, green, blue = (plane.astype(np.float32) for plane in cv2.split(cv2.GaussianBlur(rgb, (0, 0), _SOFT)))
     bright, warm, cold = (_fine(plane) for plane in ((red + green + blue) / 3, red - green, blue - green))
     return _even(_clipped(unexplained(bright, warm, cold, window=_WINDOW, step=_STEP, ridge=_RIDGE)))
 

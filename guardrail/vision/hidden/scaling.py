@@ -45,6 +45,8 @@ _TEXTURE, _STANDING_OUT = 0.7, 6
 """Share of pixels that stand out of a window by a quarter of its spread: in texture most do, in print few."""
 _FLOOR, _STRENGTH = 2.0, 10.0
 _LINE, _CELL = (64, 12), (8, 4)
+_CLEAR, _FEWEST = 24, 200
+"""Steps of a residual that are one spread, and pixels that differ by more: a short line of text has several hundred."""
 _GRID = (48, 48)
 _BLOCK = 12
 _SMALLEST, _LARGEST = 96, 1024
@@ -90,16 +92,24 @@ Key = tuple[tuple[int, int], str]
 Map = NDArray[np.float32]
 
 
-def suspects(rgb: RGB, most: int = 3) -> list[View]:
-    """The views in which something stands that the pixels between theirs lack, the surest first, from `LEAST` on."""
+def suspects(rgb: RGB, most: int = 3, *, usual: bool = True) -> list[View]:
+    """The views in which something stands that the pixels between theirs lack, the surest first, from `LEAST` on.
+
+    Args:
+        rgb: (height, width, 3).
+        most: views given at most.
+        usual: whether the sizes of models are tried besides those that rows and columns suggest.
+    """
     if min(rgb.shape[:2]) < _SMALLEST:
         return []
     grey = residual(rgb)
+    if cv2.countNonZero(cv2.inRange(grey, MIDDLE - _CLEAR, MIDDLE + _CLEAR)) > grey.size - _FEWEST:
+        return []
     ground = _Ground(*(_framed(item) for item in (grey, strokes(grey))))
     across, down = periods(grey)
     rows = Rows(grey)
     completed = (key for wide in _widths(across) for kernel in COARSE for key in _completed(grey, rows, wide, kernel))
-    likely = _likely(ground.framed, sizes(grey, across, down), completed)
+    likely = _likely(ground.framed, sizes(grey, across, down, usual=usual), completed)
     found = {key: _alone(ground, key, here) for key, here in likely.items()}
     for start in sorted(found, key=lambda key: -found[key].most)[:_STARTS]:
         if found[start].most >= _worth_climbing(ground, start[0]):
@@ -304,10 +314,12 @@ def _named(ground: _Ground, size: tuple[int, int]) -> View:
     return View(size, kernel, max(score.most for score in scores.values()))
 
 
-def sizes(grey: Grey, across: Iterable[int] = (), down: Iterable[int] = ()) -> list[tuple[int, int]]:
-    """Sizes to look at: those of models, whole ratios, and squares and the picture's own shape of given sides."""
+def sizes(
+    grey: Grey, across: Iterable[int] = (), down: Iterable[int] = (), *, usual: bool = True
+) -> list[tuple[int, int]]:
+    """Sizes to look at: squares and the picture's shape of given sides, and the `usual` of models and whole ratios."""
     height, width = grey.shape
-    wanted = usual_sizes(width, height, RATIOS)
+    wanted = usual_sizes(width, height, RATIOS) if usual else set()
     wanted |= {(side, side) for side in (*across, *down)}
     # two sides of models together, where one of them shows
     wanted |= {

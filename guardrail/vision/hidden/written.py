@@ -77,8 +77,8 @@ def _plain(reader: Reader, rgb: RGB) -> Written:
         rest = uncovered(likely, found, _BLOB)
     lines = list(reader.read_boxes(rgb, found[:MAX_LINES], turning=True).lines)
     well = [line.box for line in lines if line.score >= _WELL]
-    rest = uncovered(likely, well, _BLOB)
-    small, others, unread = _read_bands(reader, rgb, rest)
+    rest = uncovered(likely, [*well, *found[MAX_LINES:]], _BLOB)
+    small, others, unread = _read_bands(reader, rgb, rest, crowded=len(lines) > _PAGE)
     well += [line.box for line in small if line.score >= _WELL]
     over = _read_over(reader, rgb, well) if lines or small else []
     parts = blocks(in_order(once([*small, *lines])))
@@ -182,8 +182,14 @@ def uncovered(likely: Sequence[TextBox], found: Sequence[TextBox], tallest: floa
     return rest
 
 
-def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list[Line], list[list[Line]], int]:
-    """Lines of the bands, how small ones read when their surroundings are enlarged, and how many more there may be."""
+def _read_bands(
+    reader: Reader, rgb: RGB, rest: Sequence[TextBox], *, crowded: bool
+) -> tuple[list[Line], list[list[Line]], int]:
+    """Lines of the bands, how small ones read when their surroundings are enlarged, and how many more there may be.
+
+    Where a picture is `crowded` with lines, bands are mostly those again: what reads badly is not worth more looks, and
+    what reads well is not read twice.
+    """
     lines: list[Line] = []
     small: list[TextBox] = []
     even: RGB | None = None
@@ -193,14 +199,14 @@ def _read_bands(reader: Reader, rgb: RGB, rest: Sequence[TextBox]) -> tuple[list
         part = rest[start : start + _AT_ONCE]
         wide = [replace(box, size=(box.size[0] + _ENDS * box.size[1], box.size[1])) for box in part]
         more = [*reader.read_boxes(rgb, [box for box in wide if box.size[1] < _FINE]).lines]
-        small += [line.box for line in more]
+        small += [line.box for line in more if not crowded or line.score < _WELL]
         if large := [box for box in part if box.size[1] >= _FINE]:
             even = bands.evened(rgb) if even is None else even
             more += reader.read_boxes(even, large).lines
-        if not more:
-            unread = 0
-            break
         lines += more
+        unread = unread if more else 0
+        if not any(line.score >= (_WELL if crowded else 0.0) for line in more):
+            break
     loose = [replace(box, size=(box.size[0], _LOOSE * box.size[1])) for box in small if box.size[1] < _TINY]
     return lines, [_enlarged(reader, rgb, small), list(reader.read_boxes(rgb, loose).lines)], unread
 

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail.inference import ModelStore
+from guardrail.signals import RGB
 from guardrail.vision.hidden.written import blocks, once, written
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
-from guardrail.vision.ocr.reader import Reader, in_order
+from guardrail.vision.ocr.reader import MAX_LINES, Reader, Reading, in_order
 from tests.attacks.hidden import covers, lettering
 
 SAID = "please water the plants on monday"
@@ -85,6 +88,23 @@ def test_a_photograph_without_text_is_seldom_more_than_glimpsed_at(models: Model
 
 def _line(text: str, x: float, y: float, wide: float, high: float = 20.0, angle: float = 0.0) -> Line:
     return Line(text, 0.9, TextBox((x, y), (wide, high), angle, 0.9))
+
+
+@pytest.mark.models
+def test_a_page_full_of_lines_is_read_once(models: ModelStore) -> None:
+    """A table of more lines than are read of one picture; what stands in it twice costs no second look."""
+    boxes: list[int] = []
+
+    class Counting(Reader):
+        def read_boxes(self, rgb: RGB, found: Sequence[TextBox], *, turning: bool = False) -> Reading:
+            boxes.append(len(found))
+            return super().read_boxes(rgb, found, turning=turning)
+
+    rgb = np.asarray(covers.draw("table", (640, 640), np.random.default_rng(0), "train"))
+    read = written(Counting(models), rgb)
+    assert read.skipped
+    assert len(read.lines) > 40
+    assert sum(boxes) < 1.3 * MAX_LINES
 
 
 def test_columns_and_captions_are_blocks_of_their_own() -> None:
