@@ -144,12 +144,19 @@ def run(
     resample: bool,
     as_json: bool,
 ) -> None:
-    """Make the corpus, judge it or its copies, and print rates with 95 % intervals."""
+    """Make the corpus, judge it or its copies, and print rates with 95 % intervals.
+
+    Raises:
+        ConfigurationError: the kit is not installed, or has no set of a name in `counts`.
+    """
     build = kit()
     with tempfile.TemporaryDirectory() as scratch:
         folder = keep or Path(scratch)
         more: dict[str, Any] = {"workers": jobs}
-        labels = build(folder, half, seed, counts, **more) if counts else build(folder, half, seed, **more)
+        try:
+            labels = build(folder, half, seed, counts, **more) if counts else build(folder, half, seed, **more)
+        except ValueError as error:
+            raise ConfigurationError(str(error), advice="Give --count the name of a set.") from error
         if resample:
             _bench_resample.run(folder, labels, jobs, as_json=as_json)
             return

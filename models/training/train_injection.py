@@ -51,11 +51,11 @@ WINDOWS, CODE, WORDS, AMONG, SCREENS, PIECES = 14_000, 7_000, 4_000, 5_000, 9_00
 LONGEST, FEWEST, READ, READ_LONG, UNREADABLE = 1_500, 6, 240, 900, 0.35
 READ_ORDERS, READ_HARMLESS = 0.4, 0.3
 """Letters up to which a row is read badly too, and shares of rows that are."""
-REPLAYED, MIXED, MIXED_ORDERS = 12_000, 1_500, 700
-"""When a trained network is tuned on sentences: rows of its training beside them, and pages of several."""
+REPLAYED, MIXED, MIXED_ORDERS = 24_000, 0.8, 0.5
+"""When a trained network is tuned on sentences: rows of its training beside them, and pages of several a sentence."""
 TUNING_RATES = (5e-5, 3e-4)
-HELD_SENTENCES = "institutions"
-"""The file of sentences that is never trained on, so that it can be measured."""
+HELD_SENTENCES = ("institutions", "strangers")
+"""Files of sentences that are never trained on, so that they can be measured."""
 MACHINE_SETS = 3
 """How often rows of the labelled sets about machines are read in an epoch: they are few beside the made ones."""
 
@@ -144,17 +144,18 @@ def _read(found: Sequence[Taught], rng: random.Random) -> Iterator[Taught]:
 
 
 def sentences(folder: Path, rng: random.Random) -> list[Taught]:
-    """Sentences written one by one, twice, as they are misread, and several on a page; one file is left out."""
+    """Sentences written one by one, twice, as they are misread, and several on a page; two files are left out."""
     found: list[Taught] = []
     for path in sorted(folder.glob("*.yaml")):
-        if path.stem != HELD_SENTENCES:
+        if path.stem not in HELD_SENTENCES:
             data = yaml.safe_load(path.read_text("utf-8"))
             for name, asks in (("orders", 1), ("harmless", 0)):
                 found += [Taught(skeleton(clean(text)), {"injection": asks}) for text in data[name]]
     made = [*found * 2, *(Taught(reading.misread(row.text, rng), row.heads) for row in found)]
     said, orders = ([row.text for row in found if row.heads["injection"] == asks] for asks in (0, 1))
-    made += [Taught(" ".join(rng.sample(said, rng.randint(2, 5))), {"injection": 0}) for _ in range(MIXED)]
-    for _ in range(MIXED_ORDERS):
+    pages = round(MIXED * len(said)), round(MIXED_ORDERS * len(orders))
+    made += [Taught(" ".join(rng.sample(said, rng.randint(2, 5))), {"injection": 0}) for _ in range(pages[0])]
+    for _ in range(pages[1]):
         page = rng.sample(said, rng.randint(1, 3))
         page.insert(rng.randint(0, len(page)), rng.choice(orders))
         made.append(Taught(" ".join(page), {"injection": 1}))

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from guardrail.cli._bench_hidden import counted, judged, kit
 from guardrail.cli._bench_resample import ssim
 from guardrail.cli.bench import command
+from guardrail.errors import ConfigurationError
 
 
 @pytest.mark.slow
@@ -39,6 +40,11 @@ def test_copies_of_attacks_are_said_to_hide_nothing(tmp_path: Path) -> None:
     found = json.loads(done.stdout)["sparse"]
     assert found["gone"]["n"] == found["gone"]["hits"] == 1
     assert 0.9 < found["ssim_least"] <= found["ssim_mean"] <= 1.0
+
+
+def test_a_set_that_is_unknown_is_told_without_a_traceback(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="Known: sparse"):
+        CliRunner().invoke(command, ["hidden", "--count", "tiny=1", "--keep", str(tmp_path)], catch_exceptions=False)
 
 
 def test_likeness_is_one_for_the_same_and_falls_with_noise() -> None:
