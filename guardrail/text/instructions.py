@@ -31,13 +31,13 @@ _QUOTED = 0.4
 _WORTH_ASKING = -3.5
 """Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
 _EVEN, _SPREAD = 27.5, 2.5
-_EVEN_SHOWN, _EVEN_CONCEALED = 3.5, 1.0
+_EVEN_SHOWN, _EVEN_CONCEALED = 3.3, 0.5
 """Even points of the second network: for text in a picture, and for text that somebody has hidden in one."""
 _EVEN_HIDDEN = 13.4
 """Even point of the first network for text that is hidden in a prompt: half of what it asks of text in plain sight."""
-_FOR_LENGTH = {MODEL: 0.4, PICTURED: 0.6}
+_FOR_LENGTH = {MODEL: 0.4, PICTURED: 0.3}
 """Logits by which a text that is e times as long must be surer: the surest of many windows counts, also by chance."""
-_FOR_CHOICE = 0.9
+_FOR_CHOICE = 0.5
 """The same where a text is one of e times as many, of which the surest counts."""
 _UNREAD = 0.0
 _MAX_MATCHES = 64

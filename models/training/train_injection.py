@@ -53,7 +53,7 @@ READ_ORDERS, READ_HARMLESS = 0.4, 0.3
 """Letters up to which a row is read badly too, and shares of rows that are."""
 REPLAYED, MIXED, MIXED_ORDERS = 24_000, 0.8, 0.5
 """When a trained network is tuned on sentences: rows of its training beside them, and pages of several a sentence."""
-TUNING_RATES = (5e-5, 3e-4)
+TUNING_RATES = (1e-4, 6e-4)
 HELD_SENTENCES = ("institutions", "strangers")
 """Files of sentences that are never trained on, so that they can be measured."""
 MACHINE_SETS = 3
@@ -144,14 +144,14 @@ def _read(found: Sequence[Taught], rng: random.Random) -> Iterator[Taught]:
 
 
 def sentences(folder: Path, rng: random.Random) -> list[Taught]:
-    """Sentences written one by one, twice, as they are misread, and several on a page; two files are left out."""
+    """Sentences written one by one, twice as they are misread, and several on a page; two files are left out."""
     found: list[Taught] = []
     for path in sorted(folder.glob("*.yaml")):
         if path.stem not in HELD_SENTENCES:
             data = yaml.safe_load(path.read_text("utf-8"))
             for name, asks in (("orders", 1), ("harmless", 0)):
                 found += [Taught(skeleton(clean(text)), {"injection": asks}) for text in data[name]]
-    made = [*found * 2, *(Taught(reading.misread(row.text, rng), row.heads) for row in found)]
+    made = [*found, *(Taught(reading.misread(row.text, rng), row.heads) for row in found * 2)]
     said, orders = ([row.text for row in found if row.heads["injection"] == asks] for asks in (0, 1))
     pages = round(MIXED * len(said)), round(MIXED_ORDERS * len(orders))
     made += [Taught(" ".join(rng.sample(said, rng.randint(2, 5))), {"injection": 0}) for _ in range(pages[0])]
