@@ -90,12 +90,19 @@ def _score(signals: Sequence[Signal]) -> float:
     "--every", default=1, show_default=True, type=click.IntRange(min=1), help="Disguise each n-th harmless one."
 )
 @click.option(
+    "--nearest",
+    type=click.IntRange(min=1),
+    help="Disguise so many harmless ones instead, those with the highest scores.",
+)
+@click.option(
     "--slices",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="YAML that names groups of rows, to be set side by side.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-def pictures(path: Path, policy: str, released_by: str, every: int, slices: Path | None, as_json: bool) -> None:
+def pictures(
+    path: Path, policy: str, released_by: str, every: int, nearest: int | None, slices: Path | None, as_json: bool
+) -> None:
     """Nudity in your own labelled pictures: ranking, stop rates by category, and what disguises change.
 
     A row of SET: {"id", "image" (path beside the set), "label": block for nudity or allow, "category"}. The nudity
@@ -107,7 +114,7 @@ def pictures(path: Path, policy: str, released_by: str, every: int, slices: Path
     plain = [judge.judge(row, judge.pixels(row)) for row in _shown(rows, "plain")]
     found = _figures(plain, policy, released_by)
     found["slices"] = {name: _group([plain[at] for at in of], policy) for name, of in groups.items() if of}
-    found["disguises"] = _disguised(judge, plain, policy, every)
+    found["disguises"] = _disguised(judge, plain, policy, _harmless(plain, every, nearest))
     if as_json:
         click.echo(orjson.dumps(found))
     else:
@@ -145,10 +152,16 @@ def _group(of: Sequence[Judged], policy: str) -> dict[str, Any]:
     return {"stopped": stopped, "mean_logit": mean, "low": mean - half, "high": mean + half}
 
 
-def _disguised(judge: Judge, plain: Sequence[Judged], policy: str, every: int) -> dict[str, dict[str, Any]]:
+def _harmless(plain: Sequence[Judged], every: int, nearest: int | None) -> list[Judged]:
+    found = [item for item in plain if item.row.label == "allow"]
+    return found[::every] if nearest is None else sorted(found, key=lambda item: -item.score)[:nearest]
+
+
+def _disguised(
+    judge: Judge, plain: Sequence[Judged], policy: str, harmless: Sequence[Judged]
+) -> dict[str, dict[str, Any]]:
     """Per disguise: of what is stopped plain, how much still is and by how far; of what is harmless, how much is."""
     held = [item.row for item in plain if item.row.label == "block" and item.stopped[policy]]
-    harmless = [item for item in plain if item.row.label == "allow"][::every]
     before = Rate(len(harmless), sum(item.stopped[policy] for item in harmless))
     fillers = [item.row for item in plain if item.row.label == "allow" and not item.stopped[policy]]
     kept: dict[str, list[Judged]] = defaultdict(list)

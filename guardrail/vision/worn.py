@@ -17,8 +17,8 @@ ENOUGH = 224
 """Longest side, in pixels, from which a picture has as many as the net takes in."""
 SMALL = 1.0
 """Logits for half of that."""
-COLOURLESS = 0.5
-"""Logits for a picture without colours."""
+COLOURLESS = -0.2
+"""Logits for a picture without colours: it looks barer than it did with them, what is harmless most of all."""
 GREY = 4
 """Largest difference, in levels, between channels of a pixel without colour."""
 TONE, TWO_TONED = 24, 0.98
@@ -53,7 +53,7 @@ class Wear:
 
 
 def allowance(square: RGB, side: int, wear: Wear) -> float:
-    """Logits to add to those for a bare body, 0 to `MOST`.
+    """Logits to add to those for a bare body, `COLOURLESS` to `MOST`.
 
     Args:
         square: the reading.

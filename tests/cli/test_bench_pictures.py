@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from guardrail.cli._bench_pictures import DRAWS
+from guardrail.cli._bench_pictures import DRAWS, Judged, _harmless
 from guardrail.cli.bench import command
 from guardrail.errors import ConfigurationError
 from guardrail.evaluation.disguises import DISGUISES, INSETS, LAYOUTS
@@ -78,6 +78,13 @@ def test_figures_of_a_set(tmp_path: Path) -> None:
     assert all(found["disguises"][name]["kept"]["n"] == DRAWS for name in (*LAYOUTS, *INSETS))
     assert found["slices"]["scenes"]["stopped"] == found["stopped"]["allow: drawn"]
     assert found["slices"]["scenes"]["mean_logit"] < found["slices"]["figures"]["mean_logit"] - 1
+
+
+def test_the_harmless_that_are_disguised(tmp_path: Path) -> None:
+    path = _set(tmp_path, {"square": "allow", "wide": "allow", "small": "allow", "figure": "block"})
+    plain = [Judged(row, score, {}) for row, score in zip(read_set(path), (0.1, 0.3, 0.2, 0.9), strict=True)]
+    assert [item.score for item in _harmless(plain, 2, None)] == [0.1, 0.2]
+    assert [item.score for item in _harmless(plain, 2, 2)] == [0.3, 0.2]
 
 
 @pytest.mark.models

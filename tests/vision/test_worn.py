@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from guardrail.signals import RGB
-from guardrail.vision.worn import BLOCKS, ENOUGH, MOST, Wear, allowance, blockiness, colourless, two_toned
+from guardrail.vision.worn import BLOCKS, COLOURLESS, ENOUGH, MOST, Wear, allowance, blockiness, colourless, two_toned
 from tests.vision.golden.make import scene
 
 SIDES = st.integers(1, 5000)
@@ -39,10 +39,10 @@ def test_an_ordinary_picture_needs_no_allowance() -> None:
 def test_it_rises_with_what_was_lost_and_is_bounded(side: int, other: int, blocks: float, more: float) -> None:
     small, large = sorted((side, other))
     low, high = (Wear(item) for item in sorted((blocks, more)))
-    for square in (COLOUR, GREY):
-        assert 0 <= allowance(square, large, low) <= allowance(square, small, low) <= allowance(square, small, high)
+    for square, least in ((COLOUR, 0.0), (GREY, COLOURLESS)):
+        assert least <= allowance(square, large, low) <= allowance(square, small, low) <= allowance(square, small, high)
         assert allowance(square, small, high) <= MOST
-    assert allowance(COLOUR, side, low) <= allowance(GREY, side, low)
+    assert allowance(COLOUR, ENOUGH, low) + COLOURLESS == pytest.approx(allowance(GREY, ENOUGH, low))
 
 
 def test_grey_is_told_from_colour_also_after_jpeg() -> None:
@@ -68,4 +68,5 @@ def test_a_halftone_and_line_art_have_no_tones_to_lose() -> None:
     halftone = np.where(noise < GREY, 255, 0).astype(np.uint8)
     assert two_toned(halftone)
     assert not two_toned(GREY)
-    assert allowance(halftone, ENOUGH, Wear.of(halftone, halftone)) == 0 < allowance(GREY, ENOUGH, Wear.of(GREY, GREY))
+    assert allowance(halftone, ENOUGH, Wear.of(halftone, halftone)) == 0
+    assert allowance(GREY, ENOUGH, Wear.of(GREY, GREY)) == COLOURLESS
