@@ -142,7 +142,8 @@ class HiddenDetector:
             if _letters(part) >= NEW_LETTERS:
                 found.add(VISIBLE, _text(part), Evidence(where=where, view="faint", box=_around(part)), concealed=True)
         for code in codes(rgb):
-            found.add(CODE, code.text, Evidence(where=where, view=code.kind, box=code.box), score=_CODED)
+            evidence = Evidence(where=where, view=code.kind, box=code.box)
+            found.add(CODE, code.text, evidence, score=_CODED, concealed=True)
         self._views(rgb, shown, where, found)
         return shown
 

@@ -179,6 +179,12 @@ def test_harmless_uploads_pass(guard: Guard, kind: str) -> None:
     assert not [reason for reason in verdict.reasons if reason.action >= Action.HOLD]
 
 
+def test_what_a_code_says_is_concealed(bare_context: DetectorContext) -> None:
+    picture = decode(Picture(_hidden("qr")), bare_context.settings.limits)
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    assert [item.concealed for item in found.texts if item.signal == "injection.code"] == [True]
+
+
 @pytest.mark.parametrize(("kind", "seed"), [("code", 3), ("code", 8), ("screenshot", 6)])
 def test_listings_and_windows_pass(guard: Guard, kind: str, seed: int) -> None:
     picture = covers.draw(kind, (640, 512), np.random.default_rng(seed), "train")
