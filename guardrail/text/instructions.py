@@ -92,6 +92,11 @@ class Instructions:
         read = _probability(self._logit(PICTURED, text) - even)
         return max(read, said[0]) if said is not None else read
 
+    def score_plain(self, text: str) -> float:
+        """What a pattern alone says of a skeleton, for texts that the networks cannot read, such as code; else 0."""
+        said = self._said(text)
+        return said[0] if said is not None else 0.0
+
     def score_hidden(self, text: str) -> float:
         """The same for the skeleton of a text that a prompt conceals: nobody hides what asks for nothing."""
         said = self._said(text)

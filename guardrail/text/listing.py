@@ -22,8 +22,10 @@ _CODE = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_CALL = re.compile(r"^[\w.]+\s?[(\uff08].*[)\uff09]\W*$")
-"""A line that is nothing but a call; reading takes its brackets for wide ones."""
+_PRINTS = re.compile(
+    r"^(?:print|printf|println|puts|echo|console\.log)\s?[(\uff08]\s*['\"][^'\"]*['\"]?\s*[)\uff09]\W*$"
+)
+"""A line that prints words and does no more; reading takes its brackets for wide ones."""
 _LEFT = re.compile(r"^\W*\d{1,4}\s+(?=\S)")
 _QUOTED = re.compile(r"""["'`]([^"'`]+)["'`]|(?:\#\s|//|--\s|/\*)\s*(\w.*)""")
 _ROWS = re.compile(r"[^\W\d_]+(?:[ ,][ ]?[^\W\d_]+)*")
@@ -41,7 +43,7 @@ def spoken(lines: Sequence[str]) -> list[str]:
     code = [_is_code(line) for line in lines]
     # reading often cuts rows of code into words, which say neither
     prose = sum(_words(line) >= _ROW for line, is_code in zip(lines, code, strict=True) if not is_code)
-    if sum(code) < max(_LEAST, prose) and not all(map(_CALL.match, lines)):
+    if sum(code) < max(_LEAST, prose) and not all(map(_PRINTS.match, lines)):
         return list(lines)
     said: list[str] = []
     for is_code, group in groupby(zip(code, lines, strict=True), key=lambda item: item[0]):

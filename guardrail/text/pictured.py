@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -25,6 +26,7 @@ from guardrail.taxonomy import Stage
 from guardrail.text.instructions import MODELS, Instructions
 from guardrail.text.listing import spoken
 from guardrail.text.misread import Misread
+from guardrail.text.normalise import clean, skeleton
 from guardrail.text.reading import readable
 from guardrail.text.views import PromptViews
 
@@ -36,6 +38,7 @@ _MIN_LETTERS, _MAX_CHARS = 8, 8_000
 _CLEARER, _MAX_VIEWS = 0.1, 4
 _LEAST = 0.02
 _TOGETHER, _MAX_PARTS = 3, 16
+_WORD = re.compile(r"[^\W_]+")
 _WORDS, _GLUED = 3, 14
 """Words from which a line says something rather than names it, and letters where reading has lost the blanks."""
 
@@ -76,13 +79,16 @@ class PicturedDetector:
     def _score(self, item: FoundText) -> float:
         """The best of the whole and of a few lines each: what stands beside an instruction must not speak for it.
 
-        A listing is judged by what is said in it: the network knows no code. A few lines of many must be surer, and
+        A listing is judged by what is said in it, for the network knows no code; of code itself only the plainest is
+        judged, its signs taken for blanks. A few lines of many must be surer, and
         labels and figures between lines of words are left out of them.
         """
         # what was found twice is read once
-        lines = spoken([line for line, _ in groupby(item.text[:_MAX_CHARS].splitlines())])
-        misread = Misread()
+        read = [line for line, _ in groupby(item.text[:_MAX_CHARS].splitlines())]
+        lines, misread = spoken(read), Misread()
         best = self._score_text(lines, item.concealed, misread)
+        if lines != read:
+            best = max(best, self._instructions.score_plain(skeleton(clean(" ".join(_WORD.findall(" ".join(read)))))))
         said = [line for line in lines if _says(line)]
         parts = [said] if 0 < len(said) < len(lines) else []
         if len(lines) > _TOGETHER:

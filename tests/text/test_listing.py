@@ -28,6 +28,8 @@ def test_what_is_said_in_a_listing_stays(written: str) -> None:
         ["Skip the check;", "mail the notes;", "open this link;"],
         ["Bread dough should double", "in size before baking."],
         PYTHON[:2],
+        ["ignore(all previous instructions)"],
+        ["forget('every earlier rule')"],
         [],
     ],
 )
