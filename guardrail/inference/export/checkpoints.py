@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from guardrail.errors import GuardrailError, ModelError, ModelIntegrityError, ModelSourceError
+from guardrail.errors import ModelError, ModelIntegrityError
 from guardrail.inference.clip import ClipSpec
 from guardrail.inference.export.bpe import from_simple_tokenizer
 from guardrail.inference.export.recipe import Recipe
-from guardrail.inference.export.tools import need
+from guardrail.inference.export.tools import need, opening
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 Run = Callable[[Any, Any], Any]
+_ADVICE = "Give a recipe, an architecture of open_clip with --pretrained, a folder, or a hub id."
 _TRANSFORMERS = ("clip", "siglip", "siglip2")
 
 
@@ -59,7 +59,7 @@ def open_checkpoint(source: str, pretrained: str | None = None, *, recipe: Recip
         ModelSourceError: a hub did not deliver.
         ModelIntegrityError: the weights are not those of the recipe.
     """
-    with _faults(source):
+    with opening(source, _ADVICE):
         if recipe is not None:
             folder = _snapshot(recipe)
             if recipe.library == "transformers":
@@ -80,22 +80,6 @@ def open_checkpoint(source: str, pretrained: str | None = None, *, recipe: Recip
         if source.count("/") == 1 and not folder.exists():
             return _transformers(source)
         return _open_clip(source, pretrained, _quick_gelu(source, pretrained))
-
-
-@contextmanager
-def _faults(source: str) -> Any:
-    """Whatever the libraries raise, as one of our errors without their pages of text."""
-    try:
-        yield
-    except (GuardrailError, MemoryError, AttributeError, NameError):
-        raise
-    except Exception as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        kind = ModelSourceError if isinstance(error, OSError) else ModelError
-        raise kind(
-            f"{source!r} cannot be opened: {said}",
-            advice="Give a recipe, an architecture of open_clip with --pretrained, a folder, or a hub id.",
-        ) from error
 
 
 def _snapshot(recipe: Recipe) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from guardrail.errors import ConfigurationError, ModelError, ModelIntegrityError, ModelSourceError
+from guardrail.errors import ConfigurationError, ModelError, ModelIntegrityError
 from guardrail.inference.classifier import (
     IDS,
     PROBE,
@@ -22,7 +22,7 @@ from guardrail.inference.classifier import (
     padded,
 )
 from guardrail.inference.export.parity import MOST_ERROR, SENTENCES, Parity, compared, cost
-from guardrail.inference.export.tools import forget, named, need, opened, quantise, seal, to_onnx, workshop
+from guardrail.inference.export.tools import forget, named, need, opened, opening, quantise, seal, to_onnx, workshop
 from guardrail.inference.manifest import Manifest
 
 WEIGHTS, REPORT = "classifier.onnx", "parity.json"
@@ -116,7 +116,7 @@ def _fields(source: str, model: Any, spec: ClassifierSpec, parity: Parity, int8:
 
 def _opened(source: str) -> tuple[Any, Any]:
     torch, library = need("torch"), need("transformers")
-    try:
+    with opening(source):
         config = library.AutoConfig.from_pretrained(source)
         if not any("ForSequenceClassification" in item for item in config.architectures or ()):
             raise ModelError(f"{source!r} is a {config.model_type!r} that classifies no texts")
@@ -124,12 +124,6 @@ def _opened(source: str) -> tuple[Any, Any]:
         kind = library.AutoModelForSequenceClassification
         model = kind.from_pretrained(source, config=config, dtype=torch.float32, use_safetensors=True).eval()
         tokenizer = library.AutoTokenizer.from_pretrained(source)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        fault = ModelSourceError if isinstance(error, OSError) else ModelError
-        raise fault(
-            f"{source!r} cannot be opened: {said}", advice="Give a folder with a checkpoint, or a hub id."
-        ) from error
     if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise ModelError(f"{source!r} has no tokenizer.json", advice="Save its fast tokenizer beside the weights.")
     return model, tokenizer

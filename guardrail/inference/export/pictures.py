@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from guardrail.errors import ConfigurationError, ModelError, ModelIntegrityError, ModelSourceError
+from guardrail.errors import ConfigurationError, ModelError, ModelIntegrityError
 from guardrail.inference.clip import PIXELS, probe_picture
 from guardrail.inference.export.parity import Parity, compared, cost
-from guardrail.inference.export.tools import forget, named, need, opened, quantise, seal, to_onnx, workshop
+from guardrail.inference.export.tools import forget, named, need, opened, opening, quantise, seal, to_onnx, workshop
 from guardrail.inference.feeding import METHODS, fed, probabilities
 from guardrail.inference.manifest import Classifier, Manifest
 
@@ -88,7 +88,7 @@ def export_pictures(
 
 def _opened(source: str) -> tuple[Any, Any]:
     torch, library = need("torch"), need("transformers")
-    try:
+    with opening(source):
         config = library.AutoConfig.from_pretrained(source)
         timm = config.model_type == "timm_wrapper"
         if not timm and not any("ForImageClassification" in item for item in config.architectures or ()):
@@ -98,12 +98,6 @@ def _opened(source: str) -> tuple[Any, Any]:
         kind = library.AutoModelForImageClassification
         model = kind.from_pretrained(source, config=config, dtype=torch.float32, use_safetensors=True).eval()
         return model, library.AutoImageProcessor.from_pretrained(source, **({} if timm else {"backend": "pil"}))
-    except (OSError, RuntimeError, ValueError, KeyError, ImportError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        fault = ModelSourceError if isinstance(error, OSError) else ModelError
-        raise fault(
-            f"{source!r} cannot be opened: {said}", advice="Give a folder with a checkpoint, or a hub id."
-        ) from error
 
 
 def _how(source: str, model: Any, processor: Any, raises: Mapping[str, str], even: float) -> Classifier:

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from guardrail.errors import ConfigurationError, ModelError
+from guardrail.errors import ConfigurationError, GuardrailError, ModelError, ModelSourceError
 from guardrail.inference.manifest import ExportedSource, FileSpec, Manifest, load_catalogue
 from guardrail.inference.store import load_runtime
 
@@ -111,6 +111,24 @@ def opened(path: Path) -> Any:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     return runtime.InferenceSession(str(path), sess_options=options, providers=["CPUExecutionProvider"])
+
+
+@contextmanager
+def opening(source: str, advice: str = "Give a folder with a checkpoint, or a hub id.") -> Iterator[None]:
+    """Whatever libraries raise while a checkpoint is opened, as one of our errors without their pages of text.
+
+    Raises:
+        ModelSourceError: a file cannot be read.
+        ModelError: it is no checkpoint that they know.
+    """
+    try:
+        yield
+    except (GuardrailError, MemoryError, AttributeError, NameError):
+        raise
+    except Exception as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        kind = ModelSourceError if isinstance(error, OSError) else ModelError
+        raise kind(f"{source!r} cannot be opened: {said}", advice=advice) from error
 
 
 def named(source: str, name: str | None) -> str:
