@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -52,6 +53,8 @@ NEW_LETTERS = 12
 _NEW, _HIDDEN, _CODED = 0.3, 0.4, 0.2
 _STATISTIC, _LEAST_WRITTEN = 0.25, 0.2
 """A statistic alone proves little: stripes and noise have it too."""
+_PAYLOAD = 0.2
+"""Share of what a view shows of a line that the pixels beside lack, from which somebody has written it for the view."""
 _SAME_FRAME = 3.0
 _ALIKE, _CLEAR, _SURE = 0.6, 0.7, 0.9
 _NEAR = 3
@@ -199,7 +202,7 @@ class HiddenDetector:
     ) -> bool:
         """Hand over what a view says in any of its pictures; whether something was read clearly that is new."""
         evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
-        clearly, told = False, {_text(shown)}
+        clearly, told = False, {(_text(shown), False)}
         texts: tuple[str, ...]
         for picture in pictures:
             picture = _enlarged(picture)
@@ -211,14 +214,16 @@ class HiddenDetector:
                 texts, concealed = (_text(new), _text(read.lines)), True
                 clearly = clearly or min(line.score for line in new) >= _SURE
             elif suspected:
-                # the picture shows it less clearly: noise and low ratios leave half of a payload legible
-                better = _better(read.lines, shown)
-                texts, concealed = (_text(better),) if _letters(better) >= NEW_LETTERS else (), False
+                # noise and low ratios leave half of a payload legible in the picture
+                lines, concealed = _carried(read.lines, picture.shape, view), True
+                if _letters(lines) < NEW_LETTERS:
+                    lines, concealed = _better(read.lines, shown), view.shares is None and view.score > 0
+                texts = (_text(lines),) if _letters(lines) >= NEW_LETTERS else ()
             else:
                 continue
             for text in texts:
-                if text not in told:
-                    told.add(text)
+                if (text, concealed) not in told:
+                    told.add((text, concealed))
                     found.add(SCALING, text, evidence, score=_NEW if concealed else 0.0, concealed=concealed)
         return clearly
 
@@ -313,6 +318,24 @@ def _new(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
 def _better(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
     """Clear lines that the picture does not show just so."""
     return [line for line in lines if line.score >= _CLEAR and not _among(line, shown)]
+
+
+def _carried(lines: Sequence[Line], shape: tuple[int, ...], view: scaling.View) -> list[Line]:
+    """Clear lines that stand where only the pixels that the view reads say something, in a picture of the view."""
+    if view.shares is None:
+        return []
+    return [line for line in lines if line.score >= _CLEAR and _share(line, shape, view.shares) >= _PAYLOAD]
+
+
+def _share(line: Line, shape: tuple[int, ...], shares: scaling.Map) -> float:
+    """The share along a line, in its clearest row of cells."""
+    ends = []
+    for centre, extent, side, cells in zip(
+        line.box.centre, line.box.level, shape[1::-1], shares.shape[::-1], strict=True
+    ):
+        first, last = ((centre + way * extent / 2) / side * cells for way in (-1, 1))
+        ends.append(slice(min(cells - 1, max(0, int(first))), min(cells, max(1, math.ceil(last)))))
+    return float(shares[ends[1], ends[0]].mean(axis=1).max())
 
 
 def _among(line: Line, shown: Sequence[Line]) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -63,6 +63,10 @@ _SOFT = 0.7
 _LIKELIER = 1.15
 
 
+Key = tuple[tuple[int, int], str]
+Map = NDArray[np.float32]
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A size and kernel.
@@ -71,11 +75,13 @@ class View:
         size: width and height in pixels.
         kernel: library and kernel, as in `guardrail.settings.Kernel`.
         score: how much of what stands in a window of one line is gone beside the pixels that are read, 0 to 1.
+        shares: (48, 48), the same of windows all over the picture; None where it was not looked for.
     """
 
     size: tuple[int, int]
     kernel: str
     score: float = 0.0
+    shares: Map | None = field(default=None, compare=False, repr=False)
 
 
 _CV2 = {
@@ -86,10 +92,6 @@ _CV2 = {
     "cv2-area": cv2.INTER_AREA,
 }
 _FAST = _CV2 | {"pil-nearest": cv2.INTER_NEAREST_EXACT}
-
-
-Key = tuple[tuple[int, int], str]
-Map = NDArray[np.float32]
 
 
 def suspects(rgb: RGB, most: int = 3, *, usual: bool = True) -> list[View]:
@@ -134,12 +136,18 @@ class _Alone:
     Attributes:
         most: the share in the clearest window; what is weak counts less.
         whole: the sum over all windows.
-        place: row and column of the clearest window on the grid.
+        shares: (48, 48), the share in windows all over the picture.
     """
 
     most: float
     whole: float
-    place: tuple[int, int]
+    shares: Map
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Row and column of the clearest window on the grid."""
+        row, column = np.unravel_index(int(self.shares.argmax()), self.shares.shape)
+        return int(row), int(column)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,8 +267,7 @@ def _alone(ground: _Ground, key: Key, here: Map | None = None) -> _Alone:
     # every second pixel of an attack's view is as full of the payload: the larger view has all of it
     larger = math.sqrt(key[0][0] * key[0][1])
     whole = float(left.mean()) * larger * (_LIKELIER if _regular(width, height, *key[0]) else 1.0)
-    row, column = np.unravel_index(int(share.argmax()), share.shape)
-    return _Alone(most, whole, (int(row), int(column)))
+    return _Alone(most, whole, share)
 
 
 def _widths(across: Sequence[int]) -> list[int]:
@@ -311,7 +318,8 @@ def _named(ground: _Ground, size: tuple[int, int]) -> View:
     """The view of a size by the kernel in which most stands alone."""
     scores = {kernel: _alone(ground, (size, kernel)) for kernel in KERNELS}
     kernel = max(KERNELS, key=lambda name: (round(scores[name].most, 1), scores[name].whole))
-    return View(size, kernel, max(score.most for score in scores.values()))
+    shares = np.maximum.reduce([score.shares for score in scores.values()])
+    return View(size, kernel, float(shares.max()), shares)
 
 
 def sizes(
