@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from guardrail.signals import RGB
 from guardrail.vision.hidden.residual import Grey
@@ -121,7 +120,7 @@ def _strokes(grey: Grey) -> Grey:
     mean = cv2.resize(apart, None, fx=_COARSER, fy=_COARSER, interpolation=cv2.INTER_AREA)
     spread = cv2.blur(mean.astype(np.float32), (_WIDER, _WIDER)) * (_PER_MEAN / _DEEPER) + _LEAST_SPREAD
     unit = cv2.resize(_UNIT / spread, (grey.shape[1], grey.shape[0]), interpolation=cv2.INTER_LINEAR)
-    change = cv2.absdiff(cv2.sepFilter2D(grey, cv2.CV_16S, _ACROSS, _DOWN), 0.0)
+    change = np.abs(cv2.sepFilter2D(grey, cv2.CV_16S, _ACROSS, _DOWN))
     return np.asarray(cv2.min(cv2.multiply(change, unit, dtype=cv2.CV_8U), _STRONGEST), dtype=np.uint8)
 
 
@@ -138,23 +137,30 @@ def _of_height(strokes: Grey, height: float, scale: int) -> Iterator[TextBox]:
     band = cv2.boxFilter(cv2.subtract(dense, cv2.max(above, below)), -1, (wide, 3 if height > 3 else 2))
     mask = cv2.threshold(band, _EXTENT, 255, cv2.THRESH_BINARY)[1]
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, round(4 * height)), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
-    peaks = _peaks(band, labels, count)
-    for at in range(1, count):
-        left, top, across, high, _ = (int(value) for value in stats[at])
-        if across < _LETTERS * height or peaks[at] < _SEED:
-            continue
+    for (left, top, across, high), peak in _components(mask, band, _LETTERS * height):
         middle = (left + across / 2) * scale, (top + high / 2) * scale
         size = float(across + 4 * height) * scale, _TALL * height * scale
-        yield TextBox(middle, size, 0.0, float(peaks[at]) * (across / height) ** 0.5)
+        yield TextBox(middle, size, 0.0, peak * (across / height) ** 0.5)
 
 
-def _peaks(band: Grey, labels: NDArray[np.int32], count: int) -> NDArray[np.uint8]:
-    """The highest value of every component."""
-    found = np.zeros(count, np.uint8)
-    inside = labels > 0
-    np.maximum.at(found, labels[inside], band[inside])
-    return found
+def _components(mask: Grey, band: Grey, widest: float) -> Iterator[tuple[tuple[int, int, int, int], float]]:
+    """Left, top, width, height and the highest value of every component that is so wide and has a seed.
+
+    Contours cost half of what labels do, and most pictures have few components that are wide.
+    """
+    outlines, nested = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    for at, outline in enumerate(outlines):
+        left, top, across, high = cv2.boundingRect(outline)
+        if nested[0, at, 3] >= 0 or across < widest:
+            continue
+        part = band[top : top + high, left : left + across]
+        if int(part.max()) < _SEED:
+            continue
+        inside = np.zeros(part.shape, np.uint8)
+        cv2.drawContours(inside, [outline], -1, 1, thickness=-1, offset=(-left, -top))
+        peak = cv2.minMaxLoc(part, inside)[1]
+        if peak >= _SEED:
+            yield (left, top, across, high), peak
 
 
 def same(first: TextBox, second: TextBox) -> bool:

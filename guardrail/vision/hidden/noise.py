@@ -41,9 +41,14 @@ def noisy(rgb: RGB) -> bool:
     lines.
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    fine = cv2.subtract(grey, cv2.GaussianBlur(grey, (0, 0), 1.5), dtype=cv2.CV_32F)
+    smooth = cv2.GaussianBlur(grey, (0, 0), 1.5)
     height, width = grey.shape
     tiles = (max(1, width // _TILE), max(1, height // _TILE))
+    # of most pictures bytes tell enough: a mean rounded to a level
+    rough = cv2.resize(cv2.absdiff(grey, smooth), tiles, interpolation=cv2.INTER_AREA)
+    if float(np.mean(rough > _FULL * STRONG - 1)) < _SHARE:
+        return False
+    fine = cv2.subtract(grey, smooth, dtype=cv2.CV_32F)
     power = cv2.resize(fine * fine, tiles, interpolation=cv2.INTER_AREA)
     mean = cv2.resize(cv2.absdiff(fine, 0.0), tiles, interpolation=cv2.INTER_AREA)
     full = (power > STRONG**2) & (mean * mean > _FULL**2 * power)

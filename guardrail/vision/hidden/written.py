@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from guardrail.signals import RGB
-from guardrail.vision.hidden import bands, layers
+from guardrail.vision.hidden import bands, hints, layers
 from guardrail.vision.hidden.faded import faded
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
@@ -68,7 +68,7 @@ def written(reader: Reader, rgb: RGB) -> Written:
 
 def _plain(reader: Reader, rgb: RGB) -> Written:
     likely = bands.lines(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), _MOST_BANDS)
-    if not likely and not reader.glimpses(rgb, GLIMPSE):
+    if not _hinted(reader, rgb, likely[:_AT_ONCE]) and not reader.glimpses(rgb, GLIMPSE):
         return Written()
     found, more = reader.find(rgb, SIDE)
     rest = uncovered(likely, found, _BLOB)
@@ -86,6 +86,15 @@ def _plain(reader: Reader, rgb: RGB) -> Written:
     readings = _texts(parts)
     readings += _said(*others, *over)
     return Written(tuple(lines), tuple(readings), skipped=max(0, len(found) - MAX_LINES) + int(more) + unread)
+
+
+def _hinted(reader: Reader, rgb: RGB, part: Sequence[TextBox]) -> bool:
+    """Whether some bands say anything: the lowest with their ends, the others evened."""
+    return hints.says(reader, rgb, [_ended(box) if box.size[1] < _FINE else box for box in part], tallest=_FINE)
+
+
+def _ended(box: TextBox) -> TextBox:
+    return replace(box, size=(box.size[0] + _ENDS * box.size[1], box.size[1]))
 
 
 def _said(*cuts: Sequence[Line]) -> list[tuple[Line, ...]]:
@@ -106,11 +115,12 @@ def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
     if not likely or likely[0].score < _CLEARLY:
         return []
     alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    if not reader.read_boxes(alone, likely[:_AT_ONCE]).lines:
+    clearest = likely[:_AT_ONCE]
+    if not hints.says(reader, alone, clearest) or not (first := reader.read_boxes(alone, clearest).lines):
         return []
     # grain is less in a smaller picture, small letters are more in a larger one
     small = np.asarray(cv2.resize(alone, None, fx=_LESS, fy=_LESS, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    cuts = [(share, reader.read_boxes(alone, likely[:_MOST_READ]).lines)]
+    cuts = [(share, in_order([*first, *reader.read_boxes(alone, likely[_AT_ONCE:_MOST_READ]).lines]))]
     for times, picture in ((1.0, alone), (_LESS, small)):
         found = uncovered(reader.find(picture, FADED_SIDE)[0], [_scaled(box, times) for box in shown])
         cuts.append((share * times, reader.read_boxes(picture, found[:_MOST_READ]).lines))
@@ -197,7 +207,10 @@ def _read_bands(
     for start in range(0, min(len(rest), _MOST_READ), _AT_ONCE):
         # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not
         part = rest[start : start + _AT_ONCE]
-        wide = [replace(box, size=(box.size[0] + _ENDS * box.size[1], box.size[1])) for box in part]
+        if not _hinted(reader, rgb, part):
+            unread = 0
+            break
+        wide = [_ended(box) for box in part]
         more = [*reader.read_boxes(rgb, [box for box in wide if box.size[1] < _FINE]).lines]
         small += [line.box for line in more if not crowded or line.score < _WELL]
         if large := [box for box in part if box.size[1] >= _FINE]:
@@ -253,10 +266,10 @@ def _read_over(reader: Reader, rgb: RGB, well: Sequence[TextBox]) -> list[list[L
         alone = np.asarray(cv2.cvtColor(layer, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
         said: list[TextBox] = []
         for start in range(0, min(len(over), _MOST_OVER), _AT_ONCE):
-            lines = reader.read_boxes(alone, over[start : start + _AT_ONCE]).lines
-            said += [line.box for line in lines]
-            if not lines:
+            part = over[start : start + _AT_ONCE]
+            if not hints.says(reader, alone, part):
                 break
+            said += [line.box for line in reader.read_boxes(alone, part).lines]
         if said:
             # bands have all of a line and a network's boxes fit it better: which reads well differs
             for boxes in (reader.find(alone, SIDE)[0], likely):

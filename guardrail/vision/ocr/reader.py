@@ -17,7 +17,8 @@ from guardrail.vision.ocr.lines import Line, Lines
 MODELS = (boxes.MODEL, lines.MODEL)
 MAX_LINES = 64
 """Lines read of one view; the largest come first."""
-_LEAST = 0.5
+LEAST = 0.5
+"""Score of a line below which it says nothing."""
 _DOUBTFUL, _TURNED = 0.8, 4
 _SAME_ROW = 0.6
 
@@ -84,8 +85,8 @@ class Reader:
         read = self.read_boxes(rgb, found[:most])
         return Reading(read.lines, max(0, len(found) - most) + int(more))
 
-    def read_boxes(self, rgb: RGB, found: Sequence[TextBox], *, turning: bool = False) -> Reading:
-        """Lines at places that are known; with `turning`, those that say little are read upside down as well.
+    def read_boxes(self, rgb: RGB, found: Sequence[TextBox], *, turning: bool = False, least: float = LEAST) -> Reading:
+        """Lines at places that are known that score `least`; with `turning`, what says little is also read upside down.
 
         Raises:
             DetectionError: the network failed.
@@ -93,7 +94,7 @@ class Reader:
         read = {line.box: line for line in self._lines.read(rgb, found)}
         if turning:
             self._turn(rgb, found, read)
-        return Reading(tuple(in_order([line for line in read.values() if line.score >= _LEAST])))
+        return Reading(tuple(in_order([line for line in read.values() if line.score >= least])))
 
     def _turn(self, rgb: RGB, found: Sequence[TextBox], read: dict[TextBox, Line]) -> None:
         """Put in what reads well upside down: a few at first, the rest when most of those do."""

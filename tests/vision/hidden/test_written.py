@@ -12,7 +12,7 @@ from guardrail.signals import RGB
 from guardrail.vision.hidden.written import blocks, once, written
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
-from guardrail.vision.ocr.reader import MAX_LINES, Reader, Reading, in_order
+from guardrail.vision.ocr.reader import LEAST, MAX_LINES, Reader, Reading, in_order
 from tests.attacks.hidden import covers, lettering
 
 SAID = "please water the plants on monday"
@@ -96,9 +96,11 @@ def test_a_page_full_of_lines_is_read_once(models: ModelStore) -> None:
     boxes: list[int] = []
 
     class Counting(Reader):
-        def read_boxes(self, rgb: RGB, found: Sequence[TextBox], *, turning: bool = False) -> Reading:
+        def read_boxes(
+            self, rgb: RGB, found: Sequence[TextBox], *, turning: bool = False, least: float = LEAST
+        ) -> Reading:
             boxes.append(len(found))
-            return super().read_boxes(rgb, found, turning=turning)
+            return super().read_boxes(rgb, found, turning=turning, least=least)
 
     rgb = np.asarray(covers.draw("table", (640, 640), np.random.default_rng(0), "train"))
     read = written(Counting(models), rgb)
