@@ -120,7 +120,7 @@ def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
         return []
     # grain is less in a smaller picture, small letters are more in a larger one
     small = np.asarray(cv2.resize(alone, None, fx=_LESS, fy=_LESS, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    cuts = [(share, in_order([*first, *reader.read_boxes(alone, likely[_AT_ONCE:_MOST_READ]).lines]))]
+    cuts = [(share, (*first, *reader.read_boxes(alone, likely[_AT_ONCE:_MOST_READ]).lines))]
     for times, picture in ((1.0, alone), (_LESS, small)):
         found = uncovered(reader.find(picture, FADED_SIDE)[0], [_scaled(box, times) for box in shown])
         cuts.append((share * times, reader.read_boxes(picture, found[:_MOST_READ]).lines))

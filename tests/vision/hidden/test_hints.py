@@ -31,7 +31,7 @@ class _Counting(Reader):
 
 def _grey(seed: int = 0) -> np.ndarray:
     ground = np.random.default_rng(seed).normal(150, 3, (400, 1000)).astype(np.float32)
-    return cv2.GaussianBlur(ground, (0, 0), 1.0)
+    return np.asarray(cv2.GaussianBlur(ground, (0, 0), 1.0))
 
 
 def _shown(grey: np.ndarray) -> RGB:
