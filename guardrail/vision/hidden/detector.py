@@ -104,7 +104,7 @@ class HiddenDetector:
             return Detection(coverage=Coverage((f"{NAME}:pictures=0",)))
         found = _Found()
         where = picture.source.where
-        shown = self._shown(picture.frames[0].rgb, where, found)
+        shown = self._shown(picture.frames[0].rgb, where, found, lossless=not bits.lossy(picture))
         for frame in self._others(picture, found):
             self._read_frame(frame.rgb, shown, Evidence(where=where, frame=frame.index, view="frame"), found)
         for plane in planes.planes(picture):
@@ -133,9 +133,9 @@ class HiddenDetector:
             Example(_subject(Frame(0, rgb)), {}, {CONCEALED: 0.1, SCALING: 0.1, CODE: 0.1}, "an empty wall"),
         )
 
-    def _shown(self, rgb: RGB, where: str, found: _Found) -> tuple[Line, ...]:
+    def _shown(self, rgb: RGB, where: str, found: _Found, *, lossless: bool) -> tuple[Line, ...]:
         """The first frame: its lines, which are returned, codes, and views."""
-        read = written(self._reader, rgb)
+        read = written(self._reader, rgb, lossless=lossless)
         self._note(read.skipped, found)
         shown = read.lines
         found.inspected.append(f"lines={len(shown)}")

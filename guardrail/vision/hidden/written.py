@@ -2,7 +2,8 @@
 
 A glimpse at small size and the bands of strokes tell whether there is text at all. Where there is, lines are found at
 middle size, at full size where bands show more of them, and lines that only bands show are read from the picture
-enlarged or evened. Where lines stand over others, the darkest and the lightest ink are read alone.
+enlarged or evened. Where lines stand over others, the darkest and the lightest ink are read alone. Faint letters are
+read in what colour does not explain, and in what was added to a picture that had been a JPEG.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 
 from guardrail.signals import RGB
-from guardrail.vision.hidden import bands, hints, layers
+from guardrail.vision.hidden import bands, hints, layers, requantised
 from guardrail.vision.hidden.faded import faded
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
@@ -33,6 +34,8 @@ _LOWEST = 8
 """Height in pixels below which nothing can be read."""
 _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
+_MOST_ADDED = 300_000
+"""Pixels of what was added to a JPEG that are read."""
 _WITHIN, _DOUBTFUL, _LESS = 0.7, 0.7, 0.7
 _COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _PAGE = 0.5, 2.2, 3.0, 0.9, 8, 12
 
@@ -54,16 +57,18 @@ class Written:
     skipped: int = 0
 
 
-def written(reader: Reader, rgb: RGB) -> Written:
-    """Lines of a picture, (height, width, 3).
+def written(reader: Reader, rgb: RGB, *, lossless: bool = False) -> Written:
+    """Lines of a picture, (height, width, 3); what was added to a JPEG is left only in pixels kept `lossless`.
 
     Raises:
         DetectionError: a network failed.
     """
     plain = _plain(reader, rgb)
-    if plain.skipped or len(plain.lines) > _PAGE:
-        return plain
-    return replace(plain, faint=tuple(_read_faded(reader, rgb, [line.box for line in plain.lines])))
+    shown = [line.box for line in plain.lines]
+    faint = _read_added(reader, rgb, shown) if lossless else []
+    if not plain.skipped and len(plain.lines) <= _PAGE:
+        faint += _read_faded(reader, rgb, shown)
+    return replace(plain, faint=tuple(faint))
 
 
 def _plain(reader: Reader, rgb: RGB) -> Written:
@@ -125,6 +130,29 @@ def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
         found = uncovered(reader.find(picture, FADED_SIDE)[0], [_scaled(box, times) for box in shown])
         cuts.append((share * times, reader.read_boxes(picture, found[:_MOST_READ]).lines))
     return _said(*([replace(line, box=_scaled(line.box, 1 / times)) for line in cut] for times, cut in cuts))
+
+
+def _read_added(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tuple[Line, ...]]:
+    """Lines in what was added to a picture that had been a JPEG, where they are not shown anyway."""
+    added = requantised.added(rgb)
+    cuts: list[list[Line]] = []
+    room = _MOST_ADDED
+    for left, top, right, bottom in added.places() if added else ():
+        room -= (right - left) * (bottom - top)
+        if not added or room < 0:
+            break
+        here = [_shifted(box, -left, -top) for box in shown]
+        for grey in added.ink(left, top, right, bottom):
+            alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+            # bands have all of a line and a network's boxes fit it better: which reads well differs
+            for boxes in (reader.find(alone, FADED_SIDE)[0], bands.lines(grey, _MOST_READ)):
+                lines = reader.read_boxes(alone, uncovered(boxes, here)[:_MOST_READ]).lines
+                cuts.append([replace(line, box=_shifted(line.box, left, top)) for line in lines])
+    return _said(*cuts)
+
+
+def _shifted(box: TextBox, right: float, down: float) -> TextBox:
+    return replace(box, centre=(box.centre[0] + right, box.centre[1] + down))
 
 
 def _scaled(box: TextBox, times: float) -> TextBox:
@@ -231,8 +259,7 @@ def _enlarged(reader: Reader, rgb: RGB, small: Sequence[TextBox]) -> list[Line]:
         part = cv2.resize(rgb[top:bottom, left:right], None, fx=_TIMES, fy=_TIMES, interpolation=cv2.INTER_CUBIC)
         found, _ = reader.find(np.asarray(part, dtype=np.uint8), max(part.shape[:2]))
         for line in reader.read_boxes(np.asarray(part, dtype=np.uint8), found[:_MOST_READ]).lines:
-            box = _scaled(line.box, 1 / _TIMES)
-            read.append(replace(line, box=replace(box, centre=(box.centre[0] + left, box.centre[1] + top))))
+            read.append(replace(line, box=_shifted(_scaled(line.box, 1 / _TIMES), left, top)))
     return read
 
 
