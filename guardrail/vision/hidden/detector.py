@@ -158,7 +158,7 @@ class HiddenDetector:
             # rows of print hide a lattice, but not where it is of another colour, and there it shows its period
             source = apart(rgb)
             sparse = scaling.suspects(source, usual=False)
-        calm = calm_views(rgb) if noisy(rgb) else []
+        calm = calm_views(rgb)
         if max(height, width) > MAX_SIDE and noisy(rgb):
             found.skipped.append(Skip(f"{NAME}:noise", f"views of a noisy picture over {MAX_SIDE} pixels"))
         own = [scaling.View(way.scaled(width, height), way.kernel) for way in self._preprocessing]

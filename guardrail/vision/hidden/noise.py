@@ -8,6 +8,7 @@ a picture is reduced; where it vanishes at one size and kernel and not at the ne
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from PIL import Image
 
 from guardrail.signals import RGB
 from guardrail.vision.hidden.residual import Grey
-from guardrail.vision.hidden.scaling import PIL, View, keeping, reduced
+from guardrail.vision.hidden.scaling import PIL, SIZES, View, alike, keeping, reduced, regular, usual_sizes
 
 STRONG = 18.0
 """Standard deviation of the finest detail, in levels, that photographs keep below but for small parts."""
@@ -25,10 +26,12 @@ MAX_SIDE = 2560
 """Larger pictures are not searched: each view reads every pixel."""
 _TILE = 64
 _SHARE, _FULL, _EVEN, _PAIR = 0.55, 0.7, 0.5, 2
+_PERHAPS, _LIVELY = 0.4, 11.0
 _SMALLEST, _LEAST_RATIO, _MOST_RATIO = 96, 1.25, 12.5
 _ACROSS = ("pil-box", "pil-bilinear")
 _SEARCHED = ("pil-bilinear", "pil-bicubic", "pil-lanczos", "pil-box", "pil-hamming")
-_SURE, _APART = 0.2, 4
+_SCREENED, _LIKELY = ("pil-bilinear", "pil-box"), 12
+_SURE, _SURER, _APART, _ODD = 0.2, 0.3, 4, 0.05
 _ROWS, _FLAT, _CELLS, _MIDDLE = 48, 12, 24, 320
 _SIDES, _CALMER = 4, 0.6
 
@@ -40,19 +43,34 @@ def noisy(rgb: RGB) -> bool:
     edges of print are strong too, but leave most of a tile empty, and of small print the rows between
     lines.
     """
+    return _noise(rgb)[0]
+
+
+def _noise(rgb: RGB) -> tuple[bool, bool]:
+    """Whether a picture is `noisy`, or may be: in colours, where noise adds little to brightness, or between print."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.5)
     height, width = grey.shape
     tiles = (max(1, width // _TILE), max(1, height // _TILE))
     # of most pictures bytes tell enough: a mean rounded to a level
     rough = cv2.resize(cv2.absdiff(grey, smooth), tiles, interpolation=cv2.INTER_AREA)
-    if float(np.mean(rough > _FULL * STRONG - 1)) < _SHARE:
-        return False
-    fine = cv2.subtract(grey, smooth, dtype=cv2.CV_32F)
-    power = cv2.resize(fine * fine, tiles, interpolation=cv2.INTER_AREA)
-    mean = cv2.resize(cv2.absdiff(fine, 0.0), tiles, interpolation=cv2.INTER_AREA)
-    full = (power > STRONG**2) & (mean * mean > _FULL**2 * power)
-    return float(np.mean(full)) >= _SHARE and float(np.mean(full & _even(fine * fine, tiles))) >= _SHARE
+    if float(np.mean(rough > _FULL * _LIVELY - 1)) < _PERHAPS:
+        return False, False
+    fine = np.asarray(cv2.subtract(grey, smooth, dtype=cv2.CV_32F), dtype=np.float32)
+    if float(np.mean(_full([fine], tiles, _LIVELY))) < _PERHAPS:
+        return False, False
+    full = _full([fine], tiles, STRONG)
+    if min(float(np.mean(full)), float(np.mean(full & _even(fine * fine, tiles)))) >= _SHARE:
+        return True, True
+    planes = [cv2.subtract(plane, cv2.GaussianBlur(plane, (0, 0), 1.5), dtype=cv2.CV_32F) for plane in cv2.split(rgb)]
+    return False, float(np.mean(_full(planes, tiles, STRONG))) >= _PERHAPS
+
+
+def _full(planes: Sequence[cv2.typing.MatLike], tiles: tuple[int, int], least: float) -> NDArray[np.bool_]:
+    """(rows, columns) of tiles: whether such detail or more fills a tile, in what the planes have on average."""
+    power = np.mean([cv2.resize(fine * fine, tiles, interpolation=cv2.INTER_AREA) for fine in planes], axis=0)
+    mean = np.mean([cv2.resize(cv2.absdiff(fine, 0.0), tiles, interpolation=cv2.INTER_AREA) for fine in planes], axis=0)
+    return np.asarray((power > least**2) & (mean * mean > _FULL**2 * power))
 
 
 def _even(power: NDArray[np.float32], tiles: tuple[int, int]) -> NDArray[np.bool_]:
@@ -66,22 +84,30 @@ def _even(power: NDArray[np.float32], tiles: tuple[int, int]) -> NDArray[np.bool
 def calm_views(rgb: RGB, most: int = 2) -> list[View]:
     """The views of different sizes in which least of the noise is left, the calmest first; `score` is 0 to 1.
 
-    Where noise vanishes nowhere it still grows fainter: then means over areas of `PLAIN` pixels a side are the views,
-    with a score of 0.
+    Where strong noise vanishes nowhere it still grows fainter: then means over areas of `PLAIN` pixels a side are the
+    views, with a score of 0. Of pictures without noise there are none.
     """
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     if max(grey.shape) > MAX_SIDE or min(grey.shape) < _SMALLEST * _LEAST_RATIO:
         return []
+    strong, perhaps = _noise(rgb)
+    if not perhaps:
+        return []
     picture = Image.fromarray(grey)
-    found = {(size, kernel): _kept(picture, size, kernel) for size in _sizes(picture) for kernel in _SEARCHED}
+    screened = {size: min(_kept(picture, size, kernel) for kernel in _SCREENED) for size in _sizes(picture)}
+    likely = sorted(screened, key=lambda size: screened[size])[:_LIKELY]
+    found = {(size, kernel): _kept(picture, size, kernel) for size in likely for kernel in _SEARCHED}
     views: dict[tuple[int, int], View] = {}
-    for size, kernel in sorted(found, key=lambda key: found[key]):
+    odd = {size: 0.0 if regular(*picture.size, *size) else _ODD for size in likely}
+    for size, kernel in sorted(found, key=lambda key: found[key] + odd[key[0]]):
         apart = all(abs(size[axis] - other[axis]) > _APART for other in views for axis in (0, 1))
         if apart and len(views) < most:
             kept = {kernel: found[size, kernel], "cv2-area": _kept_by_area(grey, size)}
             name = min(kept, key=lambda key: kept[key])
             views[size] = View(size, name, max(0.0, 1 - kept[name]))
-    calm = [view for view in views.values() if view.score >= _SURE]
+    calm = [view for view in views.values() if view.score >= (_SURE if strong else _SURER)]
+    if not strong:
+        return calm
     height, width = grey.shape
     plain = [keeping(width, height, ratio) for ratio in PLAIN]
     return calm or [View(size, "cv2-area") for size in plain if min(size) >= _SMALLEST]
@@ -91,8 +117,12 @@ def _sizes(picture: Image.Image) -> set[tuple[int, int]]:
     """Sizes at which the noise may vanish, by what each axis shows: whatever the other's size, half of it does."""
     width, height = picture.size
     across, down = _sides(picture), _sides(picture.transpose(Image.Transpose.TRANSPOSE))
-    wanted = {(wide, high) for wide in across for high in down}
+    wanted = usual_sizes(width, height, ())
+    wanted |= {(wide, high) for wide in across for high in down}
     wanted |= {(side, side) for side in (*across, *down)}
+    # two sides of models together, where one of them shows
+    wanted |= {(wide, high) for wide in across if wide in SIZES for high in SIZES if alike(width / wide, height / high)}
+    wanted |= {(wide, high) for high in down if high in SIZES for wide in SIZES if alike(width / wide, height / high)}
     wanted |= {(wide, high) for wide in across for high in _rounded(height * wide / width)}
     wanted |= {(wide, high) for high in down for wide in _rounded(width * high / height)}
     return {size for size in wanted if _fits(width, size[0]) and _fits(height, size[1])}

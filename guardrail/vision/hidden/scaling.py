@@ -266,7 +266,7 @@ def _alone(ground: _Ground, key: Key, here: Map | None = None) -> _Alone:
             break
     # every second pixel of an attack's view is as full of the payload: the larger view has all of it
     larger = math.sqrt(key[0][0] * key[0][1])
-    whole = float(left.mean()) * larger * (_LIKELIER if _regular(width, height, *key[0]) else 1.0)
+    whole = float(left.mean()) * larger * (_LIKELIER if regular(width, height, *key[0]) else 1.0)
     return _Alone(most, whole, share)
 
 
@@ -281,7 +281,7 @@ def _completed(grey: Grey, rows: Rows, wide: int, kernel: str) -> Iterator[Key]:
     height, width = grey.shape
     heights = rows.heights(wide, _FAST[kernel], centred=kernel == "pil-nearest")
     sizes = [(wide, high) for high in heights if _fits(height, high)]
-    for size in sorted(sizes, key=lambda size: not _regular(width, height, *size))[:_HEIGHTS]:
+    for size in sorted(sizes, key=lambda size: not regular(width, height, *size))[:_HEIGHTS]:
         yield size, kernel
 
 
@@ -300,7 +300,7 @@ def _climb(ground: _Ground, start: Key, found: dict[Key, _Alone]) -> None:
         best = better
 
 
-def _regular(width: int, height: int, wide: int, high: int) -> bool:
+def regular(width: int, height: int, wide: int, high: int) -> bool:
     """Squares and sizes that keep the shape, however a library rounds: the likelier ones."""
     return wide == high or abs(width * high / height - wide) < 1 or abs(height * wide / width - high) < 1
 
@@ -330,15 +330,14 @@ def sizes(
     wanted = usual_sizes(width, height, RATIOS) if usual else set()
     wanted |= {(side, side) for side in (*across, *down)}
     # two sides of models together, where one of them shows
-    wanted |= {
-        (wide, high) for wide in across if wide in SIZES for high in SIZES if _alike(width / wide, height / high)
-    }
+    wanted |= {(wide, high) for wide in across if wide in SIZES for high in SIZES if alike(width / wide, height / high)}
     for ratio in (*(width / wide for wide in across), *(height / high for high in down)):
         wanted |= roundings(width, height, ratio)
     return sorted(size for size in wanted if _fits(width, size[0]) and _fits(height, size[1]))
 
 
-def _alike(across: float, down: float) -> bool:
+def alike(across: float, down: float) -> bool:
+    """Whether two ratios are near enough for one view."""
     return max(across, down) <= _ALIKE * min(across, down)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import cv2
@@ -217,6 +218,28 @@ def test_noise_that_a_kernel_takes_away_names_size_and_kernel(
     view = calm_views(pixels)[0]
     assert (view.size, view.kernel) == (target, kernel.replace("_", "-"))
     assert view.score > 0.25
+
+
+@pytest.mark.parametrize("target", [(426, 320), (448, 336)])
+def test_noise_of_a_colour_in_each_pixel_counts_as_in_its_channels(target: tuple[int, int]) -> None:
+    plan = planned("pil_bilinear", (800, 600), target, family="antialiased", contrast=30.0, amplitude=70.0)
+    attack = attacked(replace(plan, noise="coloured"))
+    view = calm_views(scaling.pixels_of(attack.image))[0]
+    assert (view.size, view.kernel) == (target, "pil-bilinear")
+
+
+def test_noise_over_print_is_found_at_two_sides_of_models() -> None:
+    page = Image.fromarray(_page((1152, 720), 15, 5, dark=False, name="DejaVuSans"))
+    plan = planned("pil_bilinear", page.size, (384, 256), family="antialiased", contrast=34.0)
+    attack = scaling.antialiased(page, plan, TRAIN, np.random.default_rng(2))
+    assert calm_views(scaling.pixels_of(attack.image))[0].size == (384, 256)
+
+
+def test_faint_grain_in_colours_vanishes_nowhere() -> None:
+    grain = np.random.default_rng(4).normal(128, 24, (480, 640, 3))
+    pixels = np.clip(cv2.GaussianBlur(grain, (0, 0), 0.4), 0, 255).astype(np.uint8)
+    assert not noisy(pixels)
+    assert not calm_views(pixels)
 
 
 def test_ordinary_noise_vanishes_nowhere() -> None:
