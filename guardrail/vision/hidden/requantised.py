@@ -19,7 +19,7 @@ from guardrail.vision.hidden.residual import Grey
 
 Field = NDArray[np.float32]
 
-_BLOCK, _SAMPLES = 8, 400
+_BLOCK, _SAMPLES, _STRIP = 8, 400, 32
 _QUALITIES = range(40, 97)
 _TOLD, _LEAST_STEP, _MOST_STEP, _BEYOND, _LEAST_TOLD = 12, 2.0, 40.0, 0.6, 100
 """Coefficients that tell the quality, the first ones off the mean; steps that tell it; and how many must."""
@@ -78,9 +78,9 @@ _FIRST = np.argsort(np.add.outer(np.arange(_BLOCK), np.arange(_BLOCK)).ravel(), 
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What is off the lattice: coefficients of blocks (rows, 8, columns, 8), the steps (8, 8), and which blocks are."""
+    """A picture of whole blocks, the steps (8, 8) of its coefficients, and which blocks (rows, columns) are off."""
 
-    coefficients: Field
+    rgb: RGB
     steps: Field
     off: NDArray[np.bool_]
 
@@ -109,7 +109,7 @@ class Added:
         lighter or all darker and faint, by projections in turn (A. Papoulis, 1975).
         """
         rows, columns = slice(top // _BLOCK, -(-bottom // _BLOCK)), slice(left // _BLOCK, -(-right // _BLOCK))
-        given = np.ascontiguousarray(self.coefficients[rows, :, columns])
+        given = _left(self.rgb[:, _pixels(columns)], rows, self.steps)
         known = (self.steps > 2 * _LETTERS)[:, None, :]
         near = given.copy()
         near[:, 0, :, 0] = 0
@@ -138,14 +138,28 @@ def added(rgb: RGB) -> Added | None:
     steps = _steps(rgb)
     if steps is None:
         return None
-    found = _coefficients(_luma(rgb))
-    scale = steps[:, None, :]
-    found -= scale * np.rint(found / scale)
-    # where a decoder had to clip colours much is off the lattice
-    clipped = cv2.inRange(rgb, (1, 1, 1), (254, 254, 254)).reshape(rows, _BLOCK, columns, _BLOCK).min(axis=(1, 3)) == 0
-    off = np.sqrt(np.square(found).mean(axis=(1, 3))) > np.where(clipped, _CLIPPED, _OFF)
-    told = int((off & ~clipped).sum())
-    return Added(found, steps, off) if _LEAST_OFF <= told <= _MOST_OFF * off.size else None
+    told = 0
+    off = np.zeros((rows, columns), np.bool_)
+    for top in range(0, rows, _STRIP):
+        strip = slice(top, min(rows, top + _STRIP))
+        spread = np.sqrt(np.square(_left(rgb, strip, steps)).mean(axis=(1, 3)))
+        inner = cv2.inRange(rgb[_pixels(strip)], (1, 1, 1), (254, 254, 254)).reshape(-1, _BLOCK, columns, _BLOCK)
+        # where a decoder had to clip colours much is off the lattice
+        clipped = inner.min(axis=(1, 3)) == 0
+        off[strip] = spread > np.where(clipped, _CLIPPED, _OFF)
+        told += int((off[strip] & ~clipped).sum())
+    return Added(rgb, steps, off) if _LEAST_OFF <= told <= _MOST_OFF * off.size else None
+
+
+def _pixels(blocks: slice) -> slice:
+    return slice(blocks.start * _BLOCK, blocks.stop * _BLOCK)
+
+
+def _left(rgb: RGB, rows: slice, steps: Field) -> Field:
+    """What rows of blocks are off the lattice, as coefficients (rows, 8, columns, 8)."""
+    found = _coefficients(_luma(rgb[_pixels(rows)]))
+    found -= steps[:, None, :] * np.rint(found / steps[:, None, :])
+    return found
 
 
 def _coefficients(levels: Field) -> Field:

@@ -34,8 +34,8 @@ _LOWEST = 8
 """Height in pixels below which nothing can be read."""
 _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
-_MOST_ADDED = 300_000
-"""Pixels of what was added to a JPEG that are read."""
+_MOST_ADDED, _MOST_PLACES = 300_000, 6
+"""Pixels and places of what was added to a JPEG that are read."""
 _WITHIN, _DOUBTFUL, _LESS = 0.7, 0.7, 0.7
 _COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _PAGE = 0.5, 2.2, 3.0, 0.9, 8, 12
 
@@ -137,7 +137,7 @@ def _read_added(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
     added = requantised.added(rgb)
     cuts: list[list[Line]] = []
     room = _MOST_ADDED
-    for left, top, right, bottom in added.places() if added else ():
+    for left, top, right, bottom in added.places()[:_MOST_PLACES] if added else ():
         room -= (right - left) * (bottom - top)
         if not added or room < 0:
             break
