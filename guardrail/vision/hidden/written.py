@@ -19,6 +19,7 @@ import numpy as np
 from guardrail.signals import RGB
 from guardrail.vision.hidden import bands, hints, layers, requantised
 from guardrail.vision.hidden.faded import faded
+from guardrail.vision.hidden.residual import Grey
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import MAX_LINES, Reader, in_order
@@ -34,6 +35,10 @@ _LOWEST = 8
 """Height in pixels below which nothing can be read."""
 _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
+_CORE, _STRETCHES, _FEW, _FAINT = 0.4, 8, 0.03, 22
+"""Of a line: how far letters reach from its middle, in its height; stretches; pixels left out; levels hardly apart."""
+_FIRST = 4
+"""Faint lines tried before the rest: grounds have bands too, and clearer ones."""
 _MOST_ADDED, _MOST_PLACES = 300_000, 6
 """Pixels and places of what was added to a JPEG that are read."""
 _WITHIN, _DOUBTFUL, _LESS = 0.7, 0.7, 0.7
@@ -47,7 +52,7 @@ class Written:
     Attributes:
         lines: all lines, block by block.
         readings: the texts to judge: blocks of lines, and small lines as another cut of them reads.
-        faint: the same of lines that hardly anybody sees, where no others stand; of pages full of lines there are none.
+        faint: the same of lines that hardly anybody sees, of pages full of lines only where they were read anyway.
         skipped: lines that were found and not read.
     """
 
@@ -64,11 +69,30 @@ def written(reader: Reader, rgb: RGB, *, lossless: bool = False) -> Written:
         DetectionError: a network failed.
     """
     plain = _plain(reader, rgb)
-    shown = [line.box for line in plain.lines]
-    faint = _read_added(reader, rgb, shown) if lossless else []
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    faint = [tuple(line for line in part if _hardly_seen(grey, line.box)) for part in plain.readings]
+    shown = [line.box for line in plain.lines if line.score >= _WELL or not _hardly_seen(grey, line.box)]
+    if lossless:
+        faint += _read_added(reader, rgb, shown)
     if not plain.skipped and len(plain.lines) <= _PAGE:
         faint += _read_faded(reader, rgb, shown)
-    return replace(plain, faint=tuple(faint))
+    return replace(plain, faint=tuple(part for part in faint if part))
+
+
+def _hardly_seen(grey: Grey, box: TextBox) -> bool:
+    """Whether letters and ground, but for a few pixels, are of about one brightness in most stretches of a line."""
+    wide, high = box.level
+    left, right = (round(box.centre[0] + side * wide / 2) for side in (-1, 1))
+    top, bottom = (round(box.centre[1] + side * _CORE * high) for side in (-1, 1))
+    part = grey[max(0, top) : bottom + 1, max(0, left) : right + 1]
+    count = max(1, min(_STRETCHES, round(wide / high / _FIRST)))
+    return float(np.median([_span(stretch) for stretch in np.array_split(part, count, axis=1)])) <= _FAINT
+
+
+def _span(part: Grey) -> int:
+    shares = np.cumsum(cv2.calcHist([np.ascontiguousarray(part)], [0], None, [256], [0, 256])) / max(1, part.size)
+    darkest, lightest = np.searchsorted(shares, (_FEW, 1 - _FEW))
+    return int(lightest - darkest)
 
 
 def _plain(reader: Reader, rgb: RGB) -> Written:
@@ -109,27 +133,36 @@ def _said(*cuts: Sequence[Line]) -> list[tuple[Line, ...]]:
 
 def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tuple[Line, ...]]:
     """Lines in what colour does not explain of brightness, where there are clear ones that are not shown anyway."""
-    share = min(1.0, FADED_SIDE / max(rgb.shape[:2]))
+    share, clear = (min(1.0, side / max(rgb.shape[:2])) for side in (FADED_SIDE, FINE_SIDE))
     if min(rgb.shape[:2]) * share < _LOWEST:
         return []
-    if share < 1:
-        rgb = np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    grey = faded(rgb)
+    grey = faded(_reduced(rgb, share))
     shown = [_scaled(box, share) for box in shown]
     likely = uncovered(bands.lines(grey, _MOST_BANDS), shown)
     if not likely or likely[0].score < _CLEARLY:
         return []
     alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    clearest = likely[:_AT_ONCE]
-    if not hints.says(reader, alone, clearest) or not (first := reader.read_boxes(alone, clearest).lines):
+    if not hints.says(reader, alone, likely[:_FIRST]):
         return []
     # grain is less in a smaller picture, small letters are more in a larger one
-    small = np.asarray(cv2.resize(alone, None, fx=_LESS, fy=_LESS, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    cuts = [(share, (*first, *reader.read_boxes(alone, likely[_AT_ONCE:_MOST_READ]).lines))]
-    for times, picture in ((1.0, alone), (_LESS, small)):
-        found = uncovered(reader.find(picture, FADED_SIDE)[0], [_scaled(box, times) for box in shown])
+    cuts = [(share, reader.read_boxes(alone, likely[:_MOST_READ]).lines)]
+    views = [(1.0, alone), (_LESS, _reduced(alone, _LESS))]
+    if clear > share:
+        times = clear / share
+        alone = np.asarray(cv2.cvtColor(faded(_reduced(rgb, clear)), cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+        boxes = [_scaled(box, times) for box in likely[:_MOST_READ]]
+        cuts.append((clear, reader.read_boxes(alone, boxes).lines))
+        views.append((times, alone))
+    for times, picture in views:
+        found = uncovered(reader.find(picture, FINE_SIDE)[0], [_scaled(box, times) for box in shown])
         cuts.append((share * times, reader.read_boxes(picture, found[:_MOST_READ]).lines))
     return _said(*([replace(line, box=_scaled(line.box, 1 / times)) for line in cut] for times, cut in cuts))
+
+
+def _reduced(rgb: RGB, share: float) -> RGB:
+    if share >= 1:
+        return rgb
+    return np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _read_added(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tuple[Line, ...]]:

@@ -62,6 +62,18 @@ def test_small_and_faint_lines_are_read(models: ModelStore, size: int, strength:
 
 
 @pytest.mark.models
+@pytest.mark.parametrize(("strength", "hidden"), [(0.05, True), (0.08, True), (0.6, False), (1.0, False)])
+def test_lines_that_hardly_differ_from_their_ground_are_told_apart(
+    models: ModelStore, strength: float, hidden: bool
+) -> None:
+    found = written(Reader(models), _with(SAID[:22], 40, (40, 300), _wall(), strength))
+    assert _letters(SAID[:22]) in _letters("".join(line.text for line in found.lines))
+    told = _letters("".join(line.text for part in found.faint for line in part))
+    assert (_letters(SAID[:22]) in told) == hidden
+    assert bool(told) == hidden
+
+
+@pytest.mark.models
 @pytest.mark.parametrize(("font", "size"), [("DejaVuSansCondensed-Bold", 9), ("DejaVuSans", 9), ("DejaVuSans", 10)])
 def test_small_lines_one_below_the_other_are_read_each(models: ModelStore, font: str, size: int) -> None:
     rgb = _wall()
