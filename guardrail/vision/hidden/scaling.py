@@ -11,7 +11,7 @@ whole picture.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from guardrail.signals import RGB
+from guardrail.vision.hidden import doubled
 from guardrail.vision.hidden.lattice import Rows, periods
 from guardrail.vision.hidden.residual import ENERGY, MIDDLE, Grey, residual, strokes
 
@@ -33,14 +34,15 @@ reads, which are tried at every size."""
 LEAST = 0.18
 """Score from which a view of the lowest ratios is worth reading."""
 _LEASTS = (
-    (1.6, 0.30, LEAST),
-    (1.9, 0.36, 0.30),
-    (2.4, 0.42, 0.25),
-    (3.0, 0.50, 0.36),
-    (math.inf, 0.70, 0.40),
+    (1.6, 0.30, 0.26, LEAST),
+    (1.9, 0.36, 0.31, 0.30),
+    (2.4, 0.42, 0.42, 0.25),
+    (3.0, 0.50, 0.45, 0.36),
+    (math.inf, 0.70, 0.60, 0.40),
 )
-"""Ratios and the score needed up to each, on plain ground and in texture. Of pages of print 1 % reaches the former, of
-listings set in letters of one width and full to the edges 4 %; little of either is taken for texture."""
+"""Ratios and the score needed up to each, on plain ground, there at regular sizes, and in texture. Of pages of print
+1 % reaches the first, of listings set in letters of one width and full to the edges 4 %; little of either is taken for
+texture."""
 _TEXTURE, _STANDING_OUT = 0.7, 6
 """Share of pixels that stand out of a window by a quarter of its spread: in texture most do, in print few."""
 _FLOOR, _STRENGTH = 2.0, 10.0
@@ -58,7 +60,7 @@ _MARGIN = 8
 _AROUND = ((1, 0), (0, 1), (-1, 0), (0, -1), (1, 1), (-1, -1), (1, -1), (-1, 1))
 """Where the pixels between those that are read lie, in halves of a period; checks of print are as strong askew."""
 _WIDTHS, _HEIGHTS = 3, 3
-_ROUNDED, _ALIKE = 2.0, 1.4
+_ROUNDED, _ALIKE, _FAR = 2.0, 1.4, 3.0
 _SOFT = 0.7
 _LIKELIER = 1.15
 
@@ -97,6 +99,8 @@ _FAST = _CV2 | {"pil-nearest": cv2.INTER_NEAREST_EXACT}
 def suspects(rgb: RGB, most: int = 3, *, usual: bool = True) -> list[View]:
     """The views in which something stands that the pixels between theirs lack, the surest first, from `LEAST` on.
 
+    Before them half the size, where something is written in squares of four pixels.
+
     Args:
         rgb: (height, width, 3).
         most: views given at most.
@@ -110,8 +114,9 @@ def suspects(rgb: RGB, most: int = 3, *, usual: bool = True) -> list[View]:
     ground = _Ground(*(_framed(item) for item in (grey, strokes(grey))))
     across, down = periods(grey)
     rows = Rows(grey)
-    completed = (key for wide in _widths(across) for kernel in COARSE for key in _completed(grey, rows, wide, kernel))
-    likely = _likely(ground.framed, sizes(grey, across, down, usual=usual), completed)
+    widths = _widths(across)
+    completed = (key for wide in widths for kernel in COARSE for key in _completed(grey, rows, wide, kernel))
+    likely = _likely(ground.framed, sizes(grey, dict.fromkeys((*across, *widths)), down, usual=usual), completed)
     found = {key: _alone(ground, key, here) for key, here in likely.items()}
     for start in sorted(found, key=lambda key: -found[key].most)[:_STARTS]:
         if found[start].most >= _worth_climbing(ground, start[0]):
@@ -120,13 +125,20 @@ def suspects(rgb: RGB, most: int = 3, *, usual: bool = True) -> list[View]:
             }
             found |= further
             _climb(ground, max((start, *further), key=lambda key: found[key].whole), found)
-    views: list[View] = []
+    views = _halved(grey)
     for size, _ in sorted(found, key=lambda key: -found[key].whole):
         far = all(max(abs(size[0] - view.size[0]), abs(size[1] - view.size[1])) > 1 for view in views)
         clear = max((found[key] for key in found if key[0] == size), key=lambda alone: alone.most)
         if far and len(views) < most and _stands(ground, size, clear):
             views.append(_named(ground, size))
     return views
+
+
+def _halved(grey: Grey) -> list[View]:
+    """Half the size, where kernels that look between pixels leave none out."""
+    score = doubled.doubled(grey)
+    height, width = grey.shape
+    return [View((width // 2, height // 2), "cv2-linear", score)] if score >= doubled.LEAST else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +199,9 @@ def _in_texture(ground: _Ground, size: tuple[int, int], place: tuple[int, int]) 
 def _leasts(ground: _Ground, size: tuple[int, int]) -> tuple[float, float]:
     height, width = _unframed(ground.framed)
     ratio = math.sqrt(width * height / _pixels(size))
-    return next((plain, textured) for upto, plain, textured in _LEASTS if ratio <= upto)
+    plain, shaped, textured = next(row[1:] for row in _LEASTS if ratio <= row[0])
+    # pitches of letters and lines seldom make a square or the picture's shape
+    return shaped if regular(width, height, *size) else plain, textured
 
 
 def _worth_climbing(ground: _Ground, size: tuple[int, int]) -> float:
@@ -296,8 +310,12 @@ def _climb(ground: _Ground, start: Key, found: dict[Key, _Alone]) -> None:
                 found[size, kernel] = _alone(ground, (size, kernel))
         better = max(((size, kernel) for size in (best[0], *beside)), key=lambda key: found[key].whole)
         if better == best:
-            return
+            break
         best = better
+    # the middles of cells are every second corner of cells half as large
+    half = best[0][0] // 2, best[0][1] // 2
+    if kernel == "cv2-nearest" and _fits(width, half[0]) and _fits(height, half[1]):
+        found[half, "pil-nearest"] = _alone(ground, (half, "pil-nearest"))
 
 
 def regular(width: int, height: int, wide: int, high: int) -> bool:
@@ -323,14 +341,18 @@ def _named(ground: _Ground, size: tuple[int, int]) -> View:
 
 
 def sizes(
-    grey: Grey, across: Iterable[int] = (), down: Iterable[int] = (), *, usual: bool = True
+    grey: Grey, across: Collection[int] = (), down: Collection[int] = (), *, usual: bool = True
 ) -> list[tuple[int, int]]:
-    """Sizes to look at: squares and the picture's shape of given sides, and the `usual` of models and whole ratios."""
+    """Squares, pairs and the picture's shape of given sides; the `usual` sizes of models and whole ratios."""
     height, width = grey.shape
     wanted = usual_sizes(width, height, RATIOS) if usual else set()
     wanted |= {(side, side) for side in (*across, *down)}
     # two sides of models together, where one of them shows
     wanted |= {(wide, high) for wide in across if wide in SIZES for high in SIZES if alike(width / wide, height / high)}
+    # few such views are large
+    wanted |= {
+        (wide, high) for wide in across for high in down if width / wide >= _FAR and alike(width / wide, height / high)
+    }
     for ratio in (*(width / wide for wide in across), *(height / high for high in down)):
         wanted |= roundings(width, height, ratio)
     return sorted(size for size in wanted if _fits(width, size[0]) and _fits(height, size[1]))

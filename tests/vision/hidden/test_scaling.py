@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from guardrail.vision.hidden.doubled import LEAST as LEAST_DOUBLED
+from guardrail.vision.hidden.doubled import doubled
 from guardrail.vision.hidden.lattice import Rows, periods
 from guardrail.vision.hidden.noise import calm_views, noisy
 from guardrail.vision.hidden.residual import MIDDLE, residual, strokes
@@ -103,6 +105,24 @@ def test_the_rows_of_a_known_width_are_found_in_one_line() -> None:
     grey = residual(scaling.pixels_of(attack.image))
     assert 311 in Rows(grey).heights(271, cv2.INTER_NEAREST, centred=False)
     assert not Rows(np.full_like(grey, MIDDLE)).heights(271, cv2.INTER_NEAREST, centred=False)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "size", "channel"),
+    [
+        ("cv2_linear", (720, 540), "luma"),
+        ("cv2_cubic", (672, 896), "blue"),
+        ("cv2_cubic", (1001, 750), "luma"),
+        ("cv2_lanczos4", (768, 640), "luma"),
+    ],
+)
+def test_half_the_size_is_found_for_kernels_that_leave_no_pixel_out(
+    kernel: str, size: tuple[int, int], channel: str
+) -> None:
+    half = size[0] // 2, size[1] // 2
+    pixels = scaling.pixels_of(attacked(planned(kernel, size, half, channel=channel)).image)
+    assert doubled(residual(pixels)) >= LEAST_DOUBLED
+    assert suspects(pixels)[0].size == half
 
 
 @pytest.mark.parametrize("channel", ["red", "green", "blue"])
