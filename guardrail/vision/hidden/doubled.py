@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from guardrail.vision.hidden.residual import Grey
 
-LEAST = 0.07
+LEAST = 0.078
 """What a window of one line has of it from which half the size is worth a look: harmless pictures seldom have it."""
 _CAP = 90
 _EDGES = (np.minimum(np.arange(256.0), _CAP) ** 2 * (255 / _CAP**2)).round().astype(np.uint8)
@@ -42,16 +42,14 @@ def doubled(residual: Grey) -> float:
 
 def _more(steps: cv2.typing.MatLike, axis: int, side: int, cells: tuple[int, int]) -> NDArray[np.float32]:
     """What edges between pairs have more than those within, of both together, in windows around each cell."""
-    edges = cv2.LUT(steps, _EDGES)
+    # means along the edges first: they are the same whichever are picked, and there is less to pick from
+    long, broad = cells[axis] * _CELL[axis], steps.shape[axis]
+    edges = cv2.LUT(steps[:long] if axis else steps[:, :long], _EDGES)
+    edges = cv2.resize(edges, (broad, cells[1]) if axis else (cells[0], broad), interpolation=cv2.INTER_AREA)
     # of an odd side one pixel more goes to the pairs: halfway they change places
     firsts = np.arange(1, side // 2) * (side / (side // 2))
+    picked = (np.take(edges, np.rint(at).astype(int) - 1, axis) for at in (firsts, firsts - 1))
     between, within = (
-        cv2.blur(
-            cv2.resize(np.take(edges, np.rint(at).astype(int) - 1, axis), cells, interpolation=cv2.INTER_AREA).astype(
-                np.float32
-            ),
-            _LINE,
-        )
-        for at in (firsts, firsts - 1)
+        cv2.blur(cv2.resize(part, cells, interpolation=cv2.INTER_AREA).astype(np.float32), _LINE) for part in picked
     )
     return np.asarray((between - within) / (between + within + _FLOOR), dtype=np.float32)
