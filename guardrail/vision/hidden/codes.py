@@ -50,7 +50,7 @@ def codes(rgb: RGB) -> list[Code]:
     small = np.ascontiguousarray(fitting(grey))
     clear = [_clear(small), *(_enlarged(small[place]) for place in _stepped(small))]
     for picture in clear:
-        if found := _read(zxingcpp.read_barcodes(picture, _SQUARE, try_invert=False)):
+        if found := _read(zxingcpp.read_barcodes(picture, _SQUARE, try_invert=False, try_downscale=False)):
             return [replace(item, box=None) for item in found]
     return [Code(text[:MAX_CHARS], "QRCode", None) for text in faint_codes(rgb)[:MAX_CODES]]
 

@@ -88,10 +88,17 @@ def _finders(grey: Grey, module: int) -> list[tuple[float, int, int]]:
     if grey.size <= _SMALL:
         return _peaks(likeness(grey, module), module, _PEAKS)
     share = _GLANCE / module
-    small = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-    rough = paired(_glanced(likeness(np.asarray(small, dtype=np.uint8), _GLANCE)))
+    rough = paired(_glanced(likeness(_reduced(grey, share), _GLANCE)))
     close = {_closer(grey, module, round(left / share), round(top / share)) for left, top in rough}
     return sorted(close, reverse=True)[:_PEAKS]
+
+
+def _reduced(grey: Grey, share: float) -> Grey:
+    """The picture at a share of its size; halves are means over areas, what is between is not worth them."""
+    height, width = (round(length * share) for length in grey.shape)
+    while 2 * height <= grey.shape[0]:
+        grey = np.asarray(cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _glanced(likely: NDArray[np.float32]) -> list[tuple[int, int]]:
@@ -140,7 +147,7 @@ def likeness(grey: Grey, module: int) -> NDArray[np.float32]:
     whole = cv2.boxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
     power = cv2.sqrBoxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
     light = float(_finder().mean())
-    found = whole * (1 - light)
+    found = cv2.multiply(whole, 1 - light)
     for inner, sign in ((7, -2.0), (5, 2.0), (3, -2.0)):
         at = (_RINGED - inner) // 2 * module
         square = cv2.boxFilter(flat, cv2.CV_32F, (inner * module,) * 2, anchor=(0, 0), normalize=False)

@@ -17,6 +17,7 @@ _PEAK, _USUAL, _ALONE = 4.0, 4.0, 3.3
 _LONGEST, _SHORTEST = 14.0, 1.25
 _LINE, _PARTS, _AROUND, _ALIKE = (64, 12), 3, 10, 1.45
 _LEAST, _NEARLY, _FLOOR, _ROWS = 0.25, 0.8, 2.0, 12
+_SQUARED = np.square(np.arange(256.0) - MIDDLE).astype(np.float32)
 MOST = 6
 """Sizes suggested for an axis."""
 
@@ -24,8 +25,7 @@ MOST = 6
 def periods(residual: Grey) -> tuple[list[int], list[int]]:
     """Widths and heights that the residual's columns and rows repeat at, at most `MOST` each, the clearest first."""
     height, width = residual.shape
-    strength = cv2.absdiff(residual, float(MIDDLE)).astype(np.float32)
-    strength *= strength
+    strength = cv2.LUT(residual, _SQUARED)
     rows = cv2.resize(strength, (width, max(1, height // _BAND)), interpolation=cv2.INTER_AREA)
     columns = cv2.resize(strength, (max(1, width // _BAND), height), interpolation=cv2.INTER_AREA)
     return counts(rows), counts(columns.T)

@@ -16,6 +16,7 @@ _FINENESS = 31.0
 """Steps of a gain of one, so that the largest fits in a byte."""
 _LEVELS = np.arange(256.0)
 _WEIGHTED = (_LEVELS * np.minimum(_LEVELS, _FAINT) / _FAINT).round().astype(np.uint8)
+_SQUARED = np.square(_LEVELS).astype(np.float32)
 _ACROSS, _DOWN = np.ones((1, 3), np.uint8), np.ones((3, 1), np.uint8)
 MIDDLE = 128
 """The level of a residual of nothing."""
@@ -32,8 +33,7 @@ def residual(rgb: RGB) -> Grey:
     """
     above, below = strongest(rgb)
     most = cv2.max(above, below)
-    levels = most.astype(np.float32)
-    power = cv2.resize(np.square(levels, out=levels), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    power = cv2.resize(cv2.LUT(most, _SQUARED), None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
     spread = np.sqrt(np.maximum(cv2.blur(power, (_AROUND, _AROUND)), 0.0)) + _FLOOR
     gain = cv2.convertScaleAbs(_STEP * _FINENESS / spread)
     gain = cv2.resize(gain, (most.shape[1], most.shape[0]), interpolation=cv2.INTER_LINEAR)

@@ -97,7 +97,8 @@ def _span(part: Grey) -> int:
 
 def _plain(reader: Reader, rgb: RGB) -> Written:
     likely = bands.lines(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), _MOST_BANDS)
-    if not _hinted(reader, rgb, likely[:_AT_ONCE]) and not reader.glimpses(rgb, GLIMPSE):
+    told = likely[:_AT_ONCE] if _hinted(reader, rgb, likely[:_AT_ONCE]) else []
+    if not told and not reader.glimpses(rgb, GLIMPSE):
         return Written()
     found, more = reader.find(rgb, SIDE)
     rest = uncovered(likely, found, _BLOB)
@@ -105,9 +106,10 @@ def _plain(reader: Reader, rgb: RGB) -> Written:
         found, more = reader.find(rgb, FINE_SIDE)
         rest = uncovered(likely, found, _BLOB)
     lines = list(reader.read_boxes(rgb, found[:MAX_LINES], turning=True).lines)
+    crowded = len(lines) > _PAGE
     well = [line.box for line in lines if line.score >= _WELL]
     rest = uncovered(likely, [*well, *found[MAX_LINES:]], _BLOB)
-    small, others, unread = _read_bands(reader, rgb, rest, crowded=len(lines) > _PAGE)
+    small, others, unread = _read_bands(reader, rgb, rest, told, crowded=crowded)
     well += [line.box for line in small if line.score >= _WELL]
     over = _read_over(reader, rgb, well) if lines or small else []
     parts = blocks(in_order(once([*small, *lines])))
@@ -254,12 +256,12 @@ def uncovered(likely: Sequence[TextBox], found: Sequence[TextBox], tallest: floa
 
 
 def _read_bands(
-    reader: Reader, rgb: RGB, rest: Sequence[TextBox], *, crowded: bool
+    reader: Reader, rgb: RGB, rest: Sequence[TextBox], told: Sequence[TextBox], *, crowded: bool
 ) -> tuple[list[Line], list[list[Line]], int]:
     """Lines of the bands, how small ones read when their surroundings are enlarged, and how many more there may be.
 
-    Where a picture is `crowded` with lines, bands are mostly those again: what reads badly is not worth more looks, and
-    what reads well is not read twice.
+    Of those `told`, some are known to say something. Where a picture is `crowded` with lines, bands are mostly those
+    again: what reads badly is not worth more looks, and what reads well is not read twice.
     """
     lines: list[Line] = []
     small: list[TextBox] = []
@@ -268,7 +270,7 @@ def _read_bands(
     for start in range(0, min(len(rest), _MOST_READ), _AT_ONCE):
         # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not
         part = rest[start : start + _AT_ONCE]
-        if not _hinted(reader, rgb, part):
+        if part != told and not _hinted(reader, rgb, part):
             unread = 0
             break
         wide = [_ended(box) for box in part]
