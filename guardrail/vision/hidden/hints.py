@@ -35,16 +35,15 @@ def says(reader: Reader, rgb: RGB, likely: Sequence[TextBox], *, tallest: float 
         reader: reads them.
         rgb: (height, width, 3).
         likely: boxes of the lines, all of angle 0.
-        tallest: height in pixels from which a line is read from the evened picture.
+        tallest: height in pixels from which a line is read from the evened picture too.
 
     Raises:
         DetectionError: the network failed.
     """
-    read: list[Line] = []
-    plain = [box for box in likely if box.size[1] < tallest]
-    if plain:
-        grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-        read += reader.read_boxes(rgb, [_stretch(grey, box) for box in plain], least=_LIKE).lines
+    if not likely:
+        return False
+    grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+    read = [*reader.read_boxes(rgb, [_stretch(grey, box) for box in likely], least=_LIKE).lines]
     for box in likely:
         if box.size[1] >= tallest and not _any(read):
             part, moved = _evened(rgb, box)

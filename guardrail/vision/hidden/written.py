@@ -37,6 +37,8 @@ _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
 _CORE, _STRETCHES, _FEW, _FAINT = 0.4, 8, 0.03, 22
 """Of a line: how far letters reach from its middle, in its height; stretches; pixels left out; levels hardly apart."""
+_SILENT = 2
+"""Pairs of bands that may say nothing before the rest are not looked at."""
 _FIRST = 4
 """Faint lines tried before the rest: grounds have bands too, and clearer ones."""
 _MOST_ADDED, _MOST_PLACES = 300_000, 6
@@ -98,7 +100,8 @@ def _span(part: Grey) -> int:
 def _plain(reader: Reader, rgb: RGB) -> Written:
     likely = bands.lines(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), _MOST_BANDS)
     told = likely[:_AT_ONCE] if _hinted(reader, rgb, likely[:_AT_ONCE]) else []
-    if not told and not reader.glimpses(rgb, GLIMPSE):
+    # bands may be a fence that somebody drew above small letters
+    if not likely and not reader.glimpses(rgb, GLIMPSE):
         return Written()
     found, more = reader.find(rgb, SIDE)
     rest = uncovered(likely, found, _BLOB)
@@ -266,13 +269,17 @@ def _read_bands(
     lines: list[Line] = []
     small: list[TextBox] = []
     even: RGB | None = None
-    unread = max(0, len(rest) - _MOST_READ)
+    unread, silent = max(0, len(rest) - _MOST_READ), 0
     for start in range(0, min(len(rest), _MOST_READ), _AT_ONCE):
-        # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not
+        # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not; but
+        # somebody may draw a few fences above a line
         part = rest[start : start + _AT_ONCE]
         if part != told and not _hinted(reader, rgb, part):
-            unread = 0
-            break
+            silent += 1
+            if silent > _SILENT or crowded:
+                unread = 0
+                break
+            continue
         wide = [_ended(box) for box in part]
         more = [*reader.read_boxes(rgb, [box for box in wide if box.size[1] < _FINE]).lines]
         small += [line.box for line in more if not crowded or line.score < _WELL]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,6 +83,18 @@ def test_small_lines_one_below_the_other_are_read_each(models: ModelStore, font:
     found = written(Reader(models), np.asarray(np.rint(rgb), dtype=np.uint8))
     texts = [_letters("".join(line.text for line in part)) for part in found.readings]
     assert any(all(word in text for word in ("water", "plants", "monday", "frost")) for text in texts)
+
+
+@pytest.mark.models
+def test_fences_above_a_line_do_not_hide_it(models: ModelStore) -> None:
+    rgb = np.clip(170 + np.random.default_rng(1).normal(0, 4, (1024, 1024, 1)), 0, 255).repeat(3, 2).astype(np.uint8)
+    for top in (100, 180, 260, 340):
+        for left in range(40, 980, 14):
+            cv2.line(rgb, (left, top), (left + 5, top + 34), (60, 50, 40), 4)
+    drawn = lettering.mask([SAID], lettering.face("DejaVuSans", 20))
+    lined = rgb.astype(np.float32)
+    lettering.stamp(lined, drawn, (120, 700), (110.0, 110.0, 110.0), 1.0)
+    assert _letters(SAID) in _read(models, np.rint(lined).astype(np.uint8))
 
 
 @pytest.mark.models
