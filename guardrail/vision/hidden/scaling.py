@@ -136,9 +136,12 @@ def suspects(rgb: RGB, most: int = 3, *, usual: bool = True) -> list[View]:
 
 def _halved(grey: Grey) -> list[View]:
     """Half the size, where kernels that look between pixels leave none out."""
-    score = doubled.doubled(grey)
     height, width = grey.shape
-    return [View((width // 2, height // 2), "cv2-linear", score)] if score >= doubled.LEAST else []
+    half = width // 2, height // 2
+    if not (_fits(width, half[0]) and _fits(height, half[1])):
+        return []
+    score = doubled.doubled(grey)
+    return [View(half, "cv2-linear", score)] if score >= doubled.LEAST else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,6 @@ def _span(part: Grey) -> int:
 
 def _plain(reader: Reader, rgb: RGB) -> Written:
     likely = bands.lines(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), _MOST_BANDS)
-    told = likely[:_AT_ONCE] if _hinted(reader, rgb, likely[:_AT_ONCE]) else []
     # bands may be a fence that somebody drew above small letters
     if not likely and not reader.glimpses(rgb, GLIMPSE):
         return Written()
@@ -112,7 +111,7 @@ def _plain(reader: Reader, rgb: RGB) -> Written:
     crowded = len(lines) > _PAGE
     well = [line.box for line in lines if line.score >= _WELL]
     rest = uncovered(likely, [*well, *found[MAX_LINES:]], _BLOB)
-    small, others, unread = _read_bands(reader, rgb, rest, told, crowded=crowded)
+    small, others, unread = _read_bands(reader, rgb, rest, crowded=crowded)
     well += [line.box for line in small if line.score >= _WELL]
     over = _read_over(reader, rgb, well) if lines or small else []
     parts = blocks(in_order(once([*small, *lines])))
@@ -259,12 +258,12 @@ def uncovered(likely: Sequence[TextBox], found: Sequence[TextBox], tallest: floa
 
 
 def _read_bands(
-    reader: Reader, rgb: RGB, rest: Sequence[TextBox], told: Sequence[TextBox], *, crowded: bool
+    reader: Reader, rgb: RGB, rest: Sequence[TextBox], *, crowded: bool
 ) -> tuple[list[Line], list[list[Line]], int]:
     """Lines of the bands, how small ones read when their surroundings are enlarged, and how many more there may be.
 
-    Of those `told`, some are known to say something. Where a picture is `crowded` with lines, bands are mostly those
-    again: what reads badly is not worth more looks, and what reads well is not read twice.
+    Where a picture is `crowded` with lines, bands are mostly those again: what reads badly is not worth more looks, and
+    what reads well is not read twice.
     """
     lines: list[Line] = []
     small: list[TextBox] = []
@@ -274,7 +273,7 @@ def _read_bands(
         # what looks like a line and is none seldom comes alone: when the clearest say nothing, the rest will not; but
         # somebody may draw a few fences above a line
         part = rest[start : start + _AT_ONCE]
-        if part != told and not _hinted(reader, rgb, part):
+        if not _hinted(reader, rgb, part):
             silent += 1
             if silent > _SILENT or crowded:
                 unread = 0

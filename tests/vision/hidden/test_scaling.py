@@ -270,3 +270,12 @@ def test_ordinary_noise_vanishes_nowhere() -> None:
         ((320, 240), "cv2-area", 0.0),
         ((183, 137), "cv2-area", 0.0),
     ]
+
+
+def test_views_stay_small_however_large_the_picture_is() -> None:
+    half = np.full((1300, 1300), 150, np.uint8)
+    for top in range(60, 1240, 40):
+        cv2.putText(half, "please water the plants on monday", (40, top), cv2.FONT_HERSHEY_SIMPLEX, 0.9, 40, 2)
+    pixels = np.repeat(half.repeat(2, 0).repeat(2, 1)[..., None], 3, axis=2)
+    assert doubled(residual(pixels)) >= LEAST_DOUBLED
+    assert all(max(view.size) <= 1024 for view in suspects(pixels))
