@@ -25,7 +25,8 @@ from guardrail.signals import (
     Subject,
 )
 from guardrail.taxonomy import Stage
-from guardrail.vision.hidden import bands, bits, planes, scaling
+from guardrail.vision.hidden import bits, planes, scaling
+from guardrail.vision.hidden.clearer import FINE_SIDE, VIEW_SIDE, clearer, enlarged
 from guardrail.vision.hidden.codes import codes
 from guardrail.vision.hidden.noise import MAX_SIDE, calm_views, noisy
 from guardrail.vision.hidden.tints import PRINT, apart, tint
@@ -40,10 +41,6 @@ VISIBLE, SCALING, CONCEALED, CODE = (
     "injection.concealed",
     "injection.code",
 )
-VIEW_SIDE = 736
-"""Side that views are enlarged to: their letters are often ten pixels high."""
-FINE_SIDE = 1024
-"""Side for views whose letters were made to stand out: grain is less like letters then."""
 MAX_VIEW_LINES = 24
 """Lines read of a view: one for each line that an instruction may have, and some of the picture's own."""
 MAX_FRAMES = 8
@@ -165,9 +162,12 @@ class HiddenDetector:
         read: list[scaling.View] = []
         for view in (*sparse, *calm):
             if not any(_one_side(view, other) for other in read):
-                seen = scaling.reduced(source if view in sparse else rgb, view)
-                pictures = [_enlarged(scaling.changed(source, view), FINE_SIDE)] if view in sparse else _clearer(seen)
-                if self._read_view([seen, *pictures], view, shown, where, found):
+                if view in sparse:
+                    changed = enlarged(scaling.changed(source, view), FINE_SIDE)
+                    pictures = [scaling.reduced(source, view), changed]
+                else:
+                    pictures = clearer(scaling.reduced(rgb, view))
+                if self._read_view(pictures, view, shown, where, found):
                     read.append(view)
         for view in own:
             self._read_view([scaling.reduced(rgb, view)], view, shown, where, found, suspected=False)
@@ -205,7 +205,7 @@ class HiddenDetector:
         clearly, told = False, {(_text(shown), False)}
         texts: tuple[str, ...]
         for picture in pictures:
-            picture = _enlarged(picture)
+            picture = enlarged(picture, VIEW_SIDE)
             read = self._reader.read(picture, max(picture.shape[:2]) if suspected else VIEW_SIDE, MAX_VIEW_LINES)
             self._note(read.skipped, found)
             new = _new(read.lines, shown)
@@ -270,20 +270,6 @@ class HiddenDetector:
             read.append(small)
             yield frame
         found.inspected.append(f"frames={len(read)}")
-
-
-def _enlarged(rgb: RGB, side: int = VIEW_SIDE) -> RGB:
-    share = side / max(rgb.shape[:2])
-    if share <= 1:
-        return rgb
-    return np.asarray(cv2.resize(rgb, None, fx=share, fy=share, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
-
-
-def _clearer(view: RGB) -> list[RGB]:
-    """Faint letters on a restless ground, two ways."""
-    grey = cv2.createCLAHE(4.0, (6, 6)).apply(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY))
-    clear = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    return [clear, _enlarged(bands.evened(view), FINE_SIDE)]
 
 
 def _one_side(view: scaling.View, other: scaling.View) -> bool:

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from difflib import SequenceMatcher
+
+import numpy as np
+import pytest
+
+from guardrail.inference import ModelStore
+from guardrail.signals import RGB
+from guardrail.vision.hidden.clearer import FINE_SIDE, VIEW_SIDE, clearer, enlarged
+from guardrail.vision.ocr.reader import Reader
+from tests.attacks.hidden import covers, lettering
+
+SAID = ["water the plants", "on every monday"]
+
+
+def _view(seed: int) -> RGB:
+    """What an attacker wants a view to show: letters 20 levels from a photograph of less contrast."""
+    ground = np.asarray(covers.draw("photo", (320, 240), np.random.default_rng(seed), "train"), dtype=np.float32)
+    drawn = lettering.mask(SAID, lettering.face("DejaVuSans", 26))
+    mask = np.zeros((240, 320, 1), np.float32)
+    mask[60 : 60 + drawn.shape[0], 30 : 30 + drawn.shape[1], 0] = drawn
+    return np.asarray(np.clip(np.rint(128 + (ground - 128) * 0.75 - 20 * mask), 0, 255), dtype=np.uint8)
+
+
+def _read(reader: Reader, picture: RGB) -> float:
+    """How much of what is written is read, 0 to 1."""
+    lines = reader.read(picture, max(picture.shape[:2])).lines
+    text = "".join(line.text for line in lines if line.score >= 0.7).lower().replace(" ", "")
+    wanted = "".join(SAID).replace(" ", "")
+    known = SequenceMatcher(None, wanted, text, autojunk=False).get_matching_blocks()
+    return sum(part.size for part in known if part.size > 2) / len(wanted)
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_letters_over_restless_grounds_are_read_where_colour_explains_the_ground(models: ModelStore) -> None:
+    reader = Reader(models)
+    views = [[enlarged(picture, VIEW_SIDE) for picture in clearer(_view(seed))] for seed in (2, 4, 6, 8)]
+    read = np.array([[_read(reader, picture) for picture in view] for view in views])
+    assert np.median(read.max(axis=1)) > 0.9
+    assert (read[:, 0] > read[:, 1:].max(axis=1) + 0.2).sum() >= 2
+
+
+@pytest.mark.parametrize("shape", [(240, 320), (96, 512), (1100, 700)])
+def test_pictures_of_a_view_keep_its_shape_and_are_bounded(shape: tuple[int, int]) -> None:
+    view = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    for picture in clearer(view):
+        assert picture.dtype == np.uint8
+        assert max(picture.shape[:2]) <= max(*shape, FINE_SIDE)
+        assert picture.shape[0] / picture.shape[1] == pytest.approx(shape[0] / shape[1], rel=0.02)
