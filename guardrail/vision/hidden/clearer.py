@@ -1,8 +1,8 @@
 """Pictures of a noisy picture's view in which faint letters over a restless ground can be read.
 
 What is hidden under noise stands in brightness and in no colour. Where the ground has colours, these explain most of
-it, and what they leave is letters (`faded`); where it has none, contrast made alike everywhere shows more. Which reads
-better differs from line to line, so all are read.
+it, and what they leave is letters (`faded`). Which enlargement reads better differs from line to line, so several are
+read.
 """
 
 from __future__ import annotations
@@ -11,25 +11,35 @@ import cv2
 import numpy as np
 
 from guardrail.signals import RGB
-from guardrail.vision.hidden import bands
 from guardrail.vision.hidden.faded import faded
 from guardrail.vision.hidden.residual import Grey
 
 VIEW_SIDE, FINE_SIDE = 736, 1024
-"""Sides that views are enlarged to, for their letters are often ten pixels high; the larger where letters were made to
-stand out, for grain is less like letters then."""
+"""Sides that views are enlarged to, for their letters are often ten pixels high; the larger where it is that already or
+nearly, and for what was made to stand out."""
 _LIMIT, _TILES = 4.0, (6, 6)
+_TIMES, _ALIKE = 1.6, 0.8
 
 
 def clearer(view: RGB) -> list[RGB]:
     """Pictures of a view, (height, width, 3), those that are most often legible first."""
-    adapted = cv2.createCLAHE(_LIMIT, _TILES).apply(cv2.cvtColor(view, cv2.COLOR_RGB2GRAY))
-    return [
-        # enlarged before: what is softened then is finer than letters
-        _in_grey(faded(enlarged(view, VIEW_SIDE))),
-        _in_grey(np.asarray(adapted, dtype=np.uint8)),
-        enlarged(bands.evened(view), FINE_SIDE),
-    ]
+    # what is softened is finer than letters in an enlarged view, and grain is less in one that is hardly enlarged
+    faint = [_in_grey(faded(enlarged(view, side))) for side in _sides(max(view.shape[:2]))]
+    return [*faint, _adapted(view)]
+
+
+def _adapted(view: RGB) -> RGB:
+    """More contrast in brightness, and the colours as they are: of letters of one colour `faded` leaves nothing."""
+    light, *colours = cv2.split(cv2.cvtColor(view, cv2.COLOR_RGB2LAB))
+    light = cv2.createCLAHE(_LIMIT, _TILES).apply(light)
+    return np.asarray(cv2.cvtColor(cv2.merge([light, *colours]), cv2.COLOR_LAB2RGB), dtype=np.uint8)
+
+
+def _sides(longer: int) -> list[int]:
+    """Two sides that differ enough for other letters to be read, or one where a view is as large anyway."""
+    less = round(_TIMES * longer)
+    other = less if less < _ALIKE * VIEW_SIDE else FINE_SIDE
+    return list(dict.fromkeys(max(longer, side) for side in (VIEW_SIDE, other)))
 
 
 def enlarged(rgb: RGB, side: int) -> RGB:
