@@ -27,7 +27,8 @@ _PER_MEAN = 1.25
 """A standard deviation in units of the mean deviation."""
 _ACROSS, _DOWN = np.array([-1.0, 0.0, 1.0]), np.array([1.0, 3.0, 1.0])
 _UNIT = 100.0 / 5.0
-_SEED, _EXTENT = 45, 25
+SEED, _EXTENT = 45, 0.55
+"""Strokes a line must have more than its gaps, of 200; and the share of them that all of it must have."""
 _LETTERS = 5
 _TALL = 1.9
 _ALIKE, _GAP = 1.5, 6.0
@@ -35,10 +36,16 @@ _PROFILE, _ROOM, _LOWEST = 0.35, 1.4, 7.0
 _THINNEST = 12
 
 
-def lines(grey: Grey, most: int = MOST) -> list[TextBox]:
-    """Boxes of at most `most` likely lines, the clearest first; `score` is not a probability but only orders them."""
+def lines(grey: Grey, most: int = MOST, least: int = SEED) -> list[TextBox]:
+    """Boxes of at most `most` likely lines, the clearest first; `score` is not a probability but only orders them.
+
+    Args:
+        grey: (height, width).
+        most: how many.
+        least: strokes that a line must have more than the gaps beside it, somewhere along it.
+    """
     maps = _octaves(grey)
-    found = [(box, at) for at, strokes in enumerate(maps) for box in _candidates(strokes, 2**at)]
+    found = [(box, at) for at, strokes in enumerate(maps) for box in _candidates(strokes, 2**at, least)]
     found.sort(key=lambda item: -item[0].score)
     kept: list[tuple[TextBox, int]] = []
     for box, at in found:
@@ -83,10 +90,10 @@ def _octaves(grey: Grey) -> list[Grey]:
     return maps
 
 
-def _candidates(strokes: Grey, scale: int) -> Iterator[TextBox]:
+def _candidates(strokes: Grey, scale: int, least: int) -> Iterator[TextBox]:
     reduced = _halved(strokes)
     for height in HEIGHTS:
-        yield from _of_height(reduced, height / 2, 2 * scale)
+        yield from _of_height(reduced, height / 2, 2 * scale, least)
 
 
 def _fitted(box: TextBox, strokes: Grey, scale: int) -> TextBox:
@@ -124,7 +131,7 @@ def _strokes(grey: Grey) -> Grey:
     return np.asarray(cv2.min(cv2.multiply(change, unit, dtype=cv2.CV_8U), _STRONGEST), dtype=np.uint8)
 
 
-def _of_height(strokes: Grey, height: float, scale: int) -> Iterator[TextBox]:
+def _of_height(strokes: Grey, height: float, scale: int, least: int) -> Iterator[TextBox]:
     """Bands of letters `height` pixels high in strokes that were reduced by `scale`."""
     rows, columns = strokes.shape
     gap, wide = max(2, round(height)), round(_LETTERS * height)
@@ -135,15 +142,15 @@ def _of_height(strokes: Grey, height: float, scale: int) -> Iterator[TextBox]:
     above[gap:], above[:gap] = dense[:-gap], 255
     below[:-gap], below[-gap:] = dense[gap:], 255
     band = cv2.boxFilter(cv2.subtract(dense, cv2.max(above, below)), -1, (wide, 3 if height > 3 else 2))
-    mask = cv2.threshold(band, _EXTENT, 255, cv2.THRESH_BINARY)[1]
+    mask = cv2.threshold(band, round(_EXTENT * least), 255, cv2.THRESH_BINARY)[1]
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, round(4 * height)), np.uint8))
-    for (left, top, across, high), peak in _components(mask, band, _LETTERS * height):
+    for (left, top, across, high), peak in _components(mask, band, _LETTERS * height, least):
         middle = (left + across / 2) * scale, (top + high / 2) * scale
         size = float(across + 4 * height) * scale, _TALL * height * scale
         yield TextBox(middle, size, 0.0, peak * (across / height) ** 0.5)
 
 
-def _components(mask: Grey, band: Grey, widest: float) -> Iterator[tuple[tuple[int, int, int, int], float]]:
+def _components(mask: Grey, band: Grey, widest: float, least: int) -> Iterator[tuple[tuple[int, int, int, int], float]]:
     """Left, top, width, height and the highest value of every component that is so wide and has a seed.
 
     Contours cost half of what labels do, and most pictures have few components that are wide.
@@ -154,12 +161,12 @@ def _components(mask: Grey, band: Grey, widest: float) -> Iterator[tuple[tuple[i
         if nested[0, at, 3] >= 0 or across < widest:
             continue
         part = band[top : top + high, left : left + across]
-        if int(part.max()) < _SEED:
+        if int(part.max()) < least:
             continue
         inside = np.zeros(part.shape, np.uint8)
         cv2.drawContours(inside, [outline], -1, 1, thickness=-1, offset=(-left, -top))
         peak = cv2.minMaxLoc(part, inside)[1]
-        if peak >= _SEED:
+        if peak >= least:
             yield (left, top, across, high), peak
 
 

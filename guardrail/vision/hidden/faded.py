@@ -1,8 +1,10 @@
-"""Faint letters over busy grounds: brightness less what colour tells of it.
+"""Faint letters over busy grounds: brightness less what colour tells of it, at every fineness as far as it is sure.
 
 What a thing is made of gives its shades one line of colours, so around each place brightness follows from the two
 differences of channels. Letters that lighten or darken all channels alike change no difference: what colour does not
-explain of brightness has them, and lacks the grain of wood and the waves around them.
+explain of brightness has them, and lacks the grain of wood and the waves around them. Waves are coarse and grain is
+fine, so each octave is explained alone, and what is left of it counts as much as faint letters would be of it (N.
+Wiener, 1949).
 """
 
 from __future__ import annotations
@@ -14,31 +16,49 @@ from guardrail.signals import RGB
 from guardrail.vision.hidden.explained import Plane, unexplained
 from guardrail.vision.hidden.residual import Grey
 
-_SOFT, _GROUND, _STEP, _WINDOW = 1.0, 31, 4, (13, 13)
-_RIDGE, _LEAST_SPREAD = 0.3, 0.7
-_STRONGEST, _AROUND, _GAIN = 2.0, 61, 40.0
+_SOFT, _SOFTER, _WINDOW = 0.8, 0.7, (13, 13)
+_OCTAVES = ((4, 0.3, 3.0), (2, 0.075, 4.0), (1, 0.02, 3.0))
+"""Of each: side of a cell in its pixels, mean square below which colour explains nothing, and that of letters."""
+_APART = np.array([[1 / 3, 1 / 3, 1 / 3], [1, -1, 0], [0, -1, 1]])
+"""Brightness and two differences of channels, of red, green and blue."""
+_AROUND, _COARSE, _LEAST_SPREAD, _STRONGEST, _GAIN = 15, 4, 0.3, 2.0, 40.0
 
 
 def faded(rgb: RGB) -> Grey:
     """(height, width) around grey: brightness that colour does not explain, its contrast alike everywhere."""
-    red, green, blue = (plane.astype(np.float32) for plane in cv2.split(cv2.GaussianBlur(rgb, (0, 0), _SOFT)))
-    bright, warm, cold = (_fine(plane) for plane in ((red + green + blue) / 3, red - green, blue - green))
-    return _even(_clipped(unexplained(bright, warm, cold, window=_WINDOW, step=_STEP, ridge=_RIDGE)))
+    soft = cv2.GaussianBlur(rgb, (0, 0), _SOFT).astype(np.float32)
+    planes = [np.asarray(plane, dtype=np.float32) for plane in cv2.split(cv2.transform(soft, _APART))]
+    octaves = []
+    for cell, ridge, letters in _OCTAVES:
+        height, width = planes[0].shape
+        coarse = [_halved(plane) for plane in planes]
+        bright, warm, cold = (plane - _sized(half, plane) for plane, half in zip(planes, coarse, strict=True))
+        left = unexplained(bright, warm, cold, window=_WINDOW, step=cell, ridge=ridge)
+        cells = max(1, width // cell), max(1, height // cell)
+        power = cv2.blur(cv2.resize(left * left, cells, interpolation=cv2.INTER_AREA), _WINDOW)
+        octaves.append(left * _sized(np.asarray(letters / (letters + power), dtype=np.float32), left))
+        planes = coarse
+    whole = octaves.pop()
+    while octaves:
+        whole = octaves[-1] + _sized(whole, octaves.pop())
+    return _even(whole)
 
 
-def _fine(plane: Plane) -> Plane:
-    return np.asarray(plane - cv2.blur(plane, (_GROUND, _GROUND)), dtype=np.float32)
+def _halved(plane: Plane) -> Plane:
+    size = max(1, plane.shape[1] // 2), max(1, plane.shape[0] // 2)
+    small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), _SOFTER), dtype=np.float32)
 
 
-def _spread(plane: Plane, least: float) -> Plane:
-    return np.asarray(np.sqrt(np.maximum(cv2.blur(plane * plane, (_AROUND, _AROUND)), 0.0)) + least, dtype=np.float32)
-
-
-def _clipped(plane: Plane) -> Plane:
-    """In units of the local spread, so that what stands out stands out no more than letters."""
-    return np.asarray(np.clip(plane / _spread(plane, _LEAST_SPREAD), -_STRONGEST, _STRONGEST), dtype=np.float32)
+def _sized(plane: Plane, like: Plane) -> Plane:
+    size = like.shape[1], like.shape[0]
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
 def _even(plane: Plane) -> Grey:
-    soft = np.asarray(cv2.GaussianBlur(plane, (0, 0), _SOFT), dtype=np.float32)
-    return np.asarray(cv2.convertScaleAbs(soft / _spread(soft, 0.05) * _GAIN + 128.0), dtype=np.uint8)
+    """In units of the local spread, so that what stands out stands out no more than letters."""
+    cells = max(1, plane.shape[1] // _COARSE), max(1, plane.shape[0] // _COARSE)
+    power = cv2.blur(cv2.resize(plane * plane, cells, interpolation=cv2.INTER_AREA), (_AROUND, _AROUND))
+    unit = _sized(np.asarray(_GAIN / (np.sqrt(np.maximum(power, 0.0)) + _LEAST_SPREAD), dtype=np.float32), plane)
+    strong = np.clip(plane * unit, -_STRONGEST * _GAIN, _STRONGEST * _GAIN)
+    return np.asarray(cv2.convertScaleAbs(strong, beta=128.0), dtype=np.uint8)

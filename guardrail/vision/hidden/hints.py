@@ -19,16 +19,25 @@ from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import Reader
 
-_WIDE, _NEARLY = 3.3, 1.2
+WIDE, _NEARLY = 3.3, 1.2
 """Width of what is read of a line, in its heights, and by how much a line may be wider to be read whole."""
-_LIKE, _FEWEST = 0.5, 3
+LIKE, FEWEST = 0.5, 3
 """Mean probability of the letters, and how many: stretches of text have .8 and five, other things mostly none."""
 _USUAL = 1.5
 _MARGIN = 32
 """Pixels beside a box that its evened pixels depend on."""
 
 
-def says(reader: Reader, rgb: RGB, likely: Sequence[TextBox], *, tallest: float = np.inf) -> bool:
+def says(
+    reader: Reader,
+    rgb: RGB,
+    likely: Sequence[TextBox],
+    *,
+    tallest: float = np.inf,
+    wide: float = WIDE,
+    least: float = LIKE,
+    fewest: int = FEWEST,
+) -> bool:
     """Whether any of some level lines says something.
 
     Args:
@@ -36,6 +45,9 @@ def says(reader: Reader, rgb: RGB, likely: Sequence[TextBox], *, tallest: float 
         rgb: (height, width, 3).
         likely: boxes of the lines, all of angle 0.
         tallest: height in pixels from which a line is read from the evened picture too.
+        wide: width of what is read of a line, in its heights.
+        least: mean probability of the letters from which they say something.
+        fewest: how many letters say something.
 
     Raises:
         DetectionError: the network failed.
@@ -43,17 +55,17 @@ def says(reader: Reader, rgb: RGB, likely: Sequence[TextBox], *, tallest: float 
     if not likely:
         return False
     grey = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
-    read = [*reader.read_boxes(rgb, [_stretch(grey, box) for box in likely], least=_LIKE).lines]
+    read = [*reader.read_boxes(rgb, [_stretch(grey, box, wide) for box in likely], least=least).lines]
     for box in likely:
-        if box.size[1] >= tallest and not _any(read):
+        if box.size[1] >= tallest and not _any(read, fewest):
             part, moved = _evened(rgb, box)
-            boxes = [_stretch(np.asarray(cv2.extractChannel(part, 0), dtype=np.uint8), moved)]
-            read += reader.read_boxes(part, boxes, least=_LIKE).lines
-    return _any(read)
+            boxes = [_stretch(np.asarray(cv2.extractChannel(part, 0), dtype=np.uint8), moved, wide)]
+            read += reader.read_boxes(part, boxes, least=least).lines
+    return _any(read, fewest)
 
 
-def _any(read: Sequence[Line]) -> bool:
-    return any(sum(map(str.isalnum, line.text)) >= _FEWEST for line in read)
+def _any(read: Sequence[Line], fewest: int) -> bool:
+    return any(sum(map(str.isalnum, line.text)) >= fewest for line in read)
 
 
 def _evened(rgb: RGB, box: TextBox) -> tuple[RGB, TextBox]:
@@ -66,10 +78,10 @@ def _evened(rgb: RGB, box: TextBox) -> tuple[RGB, TextBox]:
     return part, replace(box, centre=(box.centre[0] - left, box.centre[1] - top))
 
 
-def _stretch(grey: Grey, box: TextBox) -> TextBox:
+def _stretch(grey: Grey, box: TextBox, times: float) -> TextBox:
     """The part of a box with most strokes; strong edges count as strokes of usual strength."""
     wide, high = box.size
-    wanted = _WIDE * high
+    wanted = times * high
     if wide <= _NEARLY * wanted:
         return box
     left, right = max(0, round(box.centre[0] - wide / 2)), round(box.centre[0] + wide / 2)

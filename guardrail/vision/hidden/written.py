@@ -39,6 +39,10 @@ _CORE, _STRETCHES, _FEW, _FAINT = 0.4, 8, 0.03, 22
 """Of a line: how far letters reach from its middle, in its height; stretches; pixels left out; levels hardly apart."""
 _SILENT = 2
 """Pairs of bands that may say nothing before the rest are not looked at."""
+_FADED_SEED, _FADED, _FADED_WIDE, _FADED_LEAST, _FADED_FEWEST = 30, 120.0, 7.0, 0.4, 4
+"""Of faint lines: strokes and score of a band, of what is read of it first its width in heights, and its letters."""
+_NEXT_SEED, _ROWS, _TALLER = 20, 2, 1.3
+"""Of lines next to faint ones: strokes, how often to look further; by how much bands of faint letters are too low."""
 _FIRST = 4
 """Faint lines tried before the rest: grounds have bands too, and clearer ones."""
 _MOST_ADDED, _MOST_PLACES = 300_000, 6
@@ -141,26 +145,34 @@ def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
     if min(rgb.shape[:2]) * share < _LOWEST:
         return []
     grey = faded(_reduced(rgb, share))
-    shown = [_scaled(box, share) for box in shown]
-    likely = uncovered(bands.lines(grey, _MOST_BANDS), shown)
-    if not likely or likely[0].score < _CLEARLY:
-        return []
+    here = [_scaled(box, share) for box in shown]
+    found = [band for band in bands.lines(grey, _MOST_BANDS, _FADED_SEED) if band.score >= _FADED]
+    likely = uncovered(found, here)
     alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    if not hints.says(reader, alone, likely[:_FIRST]):
+    if not hints.says(reader, alone, likely[:_FIRST], wide=_FADED_WIDE, least=_FADED_LEAST, fewest=_FADED_FEWEST):
         return []
-    # grain is less in a smaller picture, small letters are more in a larger one
-    cuts = [(share, reader.read_boxes(alone, likely[:_MOST_READ]).lines)]
-    views = [(1.0, alone), (_LESS, _reduced(alone, _LESS))]
+    likely = _with_next(likely[:_MOST_READ], uncovered(bands.lines(grey, _MOST_BANDS, _NEXT_SEED), here))
     if clear > share:
-        times = clear / share
         alone = np.asarray(cv2.cvtColor(faded(_reduced(rgb, clear)), cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-        boxes = [_scaled(box, times) for box in likely[:_MOST_READ]]
-        cuts.append((clear, reader.read_boxes(alone, boxes).lines))
-        views.append((times, alone))
-    for times, picture in views:
-        found = uncovered(reader.find(picture, FINE_SIDE)[0], [_scaled(box, times) for box in shown])
-        cuts.append((share * times, reader.read_boxes(picture, found[:_MOST_READ]).lines))
-    return _said(*([replace(line, box=_scaled(line.box, 1 / times)) for line in cut] for times, cut in cuts))
+    tall = [replace(box, size=(box.size[0], _TALLER * box.size[1])) for box in likely[:_MOST_READ]]
+    boxes = [_scaled(box, clear / share) for box in tall]
+    # grain is less in a smaller picture, and a network's boxes fit letters better where it sees any
+    short = [_scaled(replace(box, size=(box.size[0] - _ENDS * box.size[1], box.size[1])), _LESS) for box in boxes]
+    others = uncovered(reader.find(alone, FINE_SIDE)[0], [_scaled(box, clear) for box in shown])[:_MOST_READ]
+    cuts = []
+    for times, picture, places in ((1.0, alone, boxes), (_LESS, _reduced(alone, _LESS), short), (1.0, alone, others)):
+        lines = reader.read_boxes(picture, places, least=_FADED_LEAST).lines
+        cuts.append([replace(line, box=_scaled(line.box, 1 / (clear * times))) for line in lines])
+    return _said(*cuts)
+
+
+def _with_next(likely: Sequence[TextBox], more: Sequence[TextBox]) -> list[TextBox]:
+    """Lines with those that stand next to them, though less clear: letters over busier ground."""
+    found = list(likely)
+    for _ in range(_ROWS):
+        rest = uncovered(more, found)
+        found += [box for box in rest if any(_beside(box, line) and _beside(line, box) for line in found)]
+    return found
 
 
 def _reduced(rgb: RGB, share: float) -> RGB:

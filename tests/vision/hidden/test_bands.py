@@ -26,6 +26,13 @@ def test_a_faint_or_small_line_is_found_where_it_stands(contrast: int, height: i
     assert found[0].size[0] > 3 * height
 
 
+def test_who_asks_for_less_is_shown_fainter_lines() -> None:
+    grey = _written(6, 14, noise=2.5)
+    usual, more = bands.lines(grey), bands.lines(grey, least=20)
+    assert len(more) > len(usual)
+    assert any(abs(box.centre[1] - 113) < 7 for box in more)
+
+
 def test_photographs_have_few_lines() -> None:
     counts = []
     for seed in range(8):
