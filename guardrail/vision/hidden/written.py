@@ -24,7 +24,7 @@ from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import MAX_LINES, Reader, in_order
 
-GLIMPSE, SIDE, FADED_SIDE, FINE_SIDE = 352, 512, 768, 1280
+GLIMPSE, SIDE, FADED_SIDE, FINE_SIDE = 352, 512, 640, 1280
 """Sides in pixels that a picture is reduced to: to see whether there is text, to find lines, faint and small lines."""
 MAX_BLOCKS = 24
 """Blocks of lines given as texts of their own, those with the most letters; the others are one text together."""
@@ -35,18 +35,16 @@ _LOWEST = 8
 """Height in pixels below which nothing can be read."""
 _ENDS, _TIMES, _ROOM, _TINY, _LOOSE = 2.0, 2, 1.5, 8.5, 1.25
 _LETTERS, _FEW_BLOCKS = 8, 3
-_CORE, _STRETCHES, _FEW, _FAINT = 0.4, 8, 0.03, 22
-"""Of a line: how far letters reach from its middle, in its height; stretches; pixels left out; levels hardly apart."""
+_CORE, _STRETCHES, _LONG, _FEW, _FAINT = 0.4, 8, 4, 0.03, 22
+"""Of a line: how far letters reach, in its height; stretches and their length; pixels left out; levels hardly apart."""
 _SILENT = 2
 """Pairs of bands that may say nothing before the rest are not looked at."""
-_FADED_SEED, _FADED, _FADED_WIDE, _FADED_LEAST, _FADED_FEWEST = 30, 120.0, 7.0, 0.4, 4
+_FADED_SEED, _FADED, _FADED_WIDE, _FADED_LEAST, _FADED_FEWEST = 30, 130.0, 7.0, 0.4, 5
 """Of faint lines: strokes and score of a band, of what is read of it first its width in heights, and its letters."""
 _NEXT_SEED, _ROWS, _TALLER = 20, 2, 1.3
 """Of lines next to faint ones: strokes, how often to look further; by how much bands of faint letters are too low."""
-_FIRST = 4
-"""Faint lines tried before the rest: grounds have bands too, and clearer ones."""
-_MOST_ADDED, _MOST_PLACES = 300_000, 6
-"""Pixels and places of what was added to a JPEG that are read."""
+_MOST_ADDED, _MOST_PLACES, _ADDED_SIDE = 300_000, 6, 768
+"""Pixels and places of what was added to a JPEG that are read, and the side at which lines are found in them."""
 _WITHIN, _DOUBTFUL, _LESS = 0.7, 0.7, 0.7
 _COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _PAGE = 0.5, 2.2, 3.0, 0.9, 8, 12
 
@@ -91,7 +89,7 @@ def _hardly_seen(grey: Grey, box: TextBox) -> bool:
     left, right = (round(box.centre[0] + side * wide / 2) for side in (-1, 1))
     top, bottom = (round(box.centre[1] + side * _CORE * high) for side in (-1, 1))
     part = grey[max(0, top) : bottom + 1, max(0, left) : right + 1]
-    count = max(1, min(_STRETCHES, round(wide / high / _FIRST)))
+    count = max(1, min(_STRETCHES, round(wide / high / _LONG)))
     return float(np.median([_span(stretch) for stretch in np.array_split(part, count, axis=1)])) <= _FAINT
 
 
@@ -149,7 +147,7 @@ def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
     found = [band for band in bands.lines(grey, _MOST_BANDS, _FADED_SEED) if band.score >= _FADED]
     likely = uncovered(found, here)
     alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    if not hints.says(reader, alone, likely[:_FIRST], wide=_FADED_WIDE, least=_FADED_LEAST, fewest=_FADED_FEWEST):
+    if not hints.says(reader, alone, likely[:_AT_ONCE], wide=_FADED_WIDE, least=_FADED_LEAST, fewest=_FADED_FEWEST):
         return []
     likely = _with_next(likely[:_MOST_READ], uncovered(bands.lines(grey, _MOST_BANDS, _NEXT_SEED), here))
     if clear > share:
@@ -194,7 +192,7 @@ def _read_added(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
         for grey in added.ink(left, top, right, bottom):
             alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
             # bands have all of a line and a network's boxes fit it better: which reads well differs
-            for boxes in (reader.find(alone, FADED_SIDE)[0], bands.lines(grey, _MOST_READ)):
+            for boxes in (reader.find(alone, _ADDED_SIDE)[0], bands.lines(grey, _MOST_READ)):
                 lines = reader.read_boxes(alone, uncovered(boxes, here)[:_MOST_READ]).lines
                 cuts.append([replace(line, box=_shifted(line.box, left, top)) for line in lines])
     return _said(*cuts)
