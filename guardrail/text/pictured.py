@@ -100,8 +100,12 @@ class PicturedDetector:
         text = " ".join(" ".join(lines).split())
         if sum(map(str.isalpha, text)) < _MIN_LETTERS:
             return 0.0
-        views = readable(PromptViews(text).all, _CLEARER)[:_MAX_VIEWS]
-        texts = dict.fromkeys([*(view.text for view in views), misread.repaired(views[0].text)])
+        views = PromptViews(text).all
+        read = readable(views, _CLEARER)[:_MAX_VIEWS]
+        if read[0].name == "syntax":
+            # names of tools and files are whole words here: their signs are no syntax of prompts
+            read.insert(0, views[0])
+        texts = dict.fromkeys([*(view.text for view in read), misread.repaired(read[0].text)])
         return max(self._instructions.score_found(text, concealed=concealed, of=of) for text in texts)
 
 
