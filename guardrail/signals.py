@@ -302,11 +302,13 @@ class Frame:
         index: 0-based position in the file.
         rgb: the frame as a viewer sees it, transparency laid over white.
         beneath: colours under transparent pixels, when they differ from what is seen; else None.
+        seconds: how long an animation shows it; None if it is no frame of one, such as a thumbnail.
     """
 
     index: int
     rgb: RGB
     beneath: RGB | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -332,6 +334,7 @@ class DecodedPicture:
         notes: what decoding could not look at.
         low: of samples of 16 bits in the first frame, what the lower bytes show where it is not the upper ones again:
             colours as (height, width[, 3]) by the name "low-byte", alpha as (height, width) by "low-byte-alpha".
+        orientation: how stored pixels lie, 1 to 8 as in TIFF 6.0; frames are upright already.
     """
 
     source: Picture
@@ -344,6 +347,7 @@ class DecodedPicture:
     texts: tuple[EmbeddedText, ...] = ()
     notes: tuple[Skip, ...] = ()
     low: tuple[tuple[str, NDArray[np.uint8]], ...] = ()
+    orientation: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,6 +33,7 @@ SCANNERS: Mapping[str, Callable[[bytes, int], Header]] = MappingProxyType(
 )
 """The accepted types and what reads their headers; keys are also Pillow's plugin names in lower case."""
 
+_LEAST_SECONDS, _USUAL_SECONDS = 0.01, 0.1
 MAX_EMBEDDED = 32
 """Pictures inside the file that are tried."""
 
@@ -89,7 +90,7 @@ def decode(picture: Picture, limits: Limits) -> DecodedPicture:
             indexed = orient(seen.indexed[0], orientation), seen.indexed[1]
         low = low or tuple((name, orient(pixels, orientation)) for name, pixels in seen.low)
         beneath = None if seen.beneath is None else orient(seen.beneath, orientation)
-        frames.append(Frame(len(frames), orient(seen.rgb, orientation), beneath))
+        frames.append(Frame(len(frames), orient(seen.rgb, orientation), beneath, seen.seconds))
         shown = renderer.render(seen.rgb)
         if shown is not None:
             frames.append(Frame(len(frames), orient(shown, orientation)))
@@ -99,7 +100,7 @@ def decode(picture: Picture, limits: Limits) -> DecodedPicture:
     height, width = frames[0].rgb.shape[:2]
     texts = header.texts
     return DecodedPicture(
-        picture, header.format, width, height, tuple(frames), alpha, indexed, texts.items, texts.notes, low
+        picture, header.format, width, height, tuple(frames), alpha, indexed, texts.items, texts.notes, low, orientation
     )
 
 
@@ -156,6 +157,13 @@ def _check(header: Header, limits: Limits) -> None:
         raise refuse("too_many_pixels", f"all frames together have more than {limits.max_total_pixels} pixels")
 
 
+def _seconds(opened: Image.Image) -> float:
+    """How long viewers show a frame: what asks for next to no time gets as long as browsers give it."""
+    told = opened.info.get("duration")
+    seconds = float(told) / 1000 if isinstance(told, int | float) else 0.0
+    return seconds if seconds > _LEAST_SECONDS else _USUAL_SECONDS
+
+
 def _frames(header: Header) -> Iterator[Seen]:
     """Every frame of every stored image; whatever Pillow raises becomes a typed error."""
     for size, stream in zip(header.sizes, header.streams, strict=True):
@@ -176,7 +184,7 @@ def _frames(header: Header) -> Iterator[Seen]:
                     opened.load()
                     if opened.width * opened.height > size[0] * size[1]:
                         raise refuse("corrupt", "a frame is larger than the header announces")
-                    seen = see(opened)
+                    seen = replace(see(opened), seconds=_seconds(opened) if count > 1 else None)
                     yield replace(seen, low=lower_bytes(samples)) if samples is not None and not index else seen
         except PictureError:
             raise

@@ -33,13 +33,15 @@ _TURNS = {
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
     """One frame's pixels: as seen over white, its alpha if any, the colours beneath when they differ, where it has a
-    palette, the entry of each pixel with the colours, and of 16-bit samples what the lower bytes show, by name."""
+    palette, the entry of each pixel with the colours, of 16-bit samples what the lower bytes show, by name, and the
+    seconds that an animation shows it."""
 
     rgb: RGB
     alpha: NDArray[np.uint8] | None = None
     beneath: RGB | None = None
     indexed: tuple[NDArray[np.uint8], NDArray[np.uint8]] | None = None
     low: tuple[tuple[str, NDArray[np.uint8]], ...] = ()
+    seconds: float | None = None
 
 
 def see(picture: Image.Image) -> Seen:

@@ -60,6 +60,14 @@ def test_default_image_of_an_animation_is_looked_at() -> None:
     assert len(_decode(data).frames) == 3
 
 
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
+def test_how_long_a_frame_is_shown_is_told(format: str) -> None:
+    found = _decode(animation(format, 3, duration=[120, 2500, 40]))
+    assert [frame.seconds for frame in found.frames] == [0.12, 2.5, 0.04]
+    assert [frame.seconds for frame in _decode(animation(format, 2, duration=0)).frames] == [0.1, 0.1]
+    assert _decode(encoded(drawing(0), format)).frames[0].seconds is None
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied(orientation: int) -> None:
     upright = np.zeros((24, 16, 3), dtype=np.uint8)
@@ -72,6 +80,7 @@ def test_orientation_is_applied(orientation: int) -> None:
         stored = stored.transpose(Image.Transpose(undo[orientation]))
     found = _decode(encoded(stored, "PNG", exif=block.tobytes()))
     assert np.array_equal(found.frames[0].rgb, upright)
+    assert found.orientation == orientation
 
 
 def test_texts_and_notes_are_carried() -> None:

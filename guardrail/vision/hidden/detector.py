@@ -28,11 +28,13 @@ from guardrail.taxonomy import Stage
 from guardrail.vision.hidden import bits, planes, scaling
 from guardrail.vision.hidden.clearer import FINE_SIDE, VIEW_SIDE, clearer, enlarged
 from guardrail.vision.hidden.codes import codes
+from guardrail.vision.hidden.frames import added, calm, fitted, passes, still
 from guardrail.vision.hidden.noise import MAX_SIDE, calm_views, noisy
 from guardrail.vision.hidden.tints import PRINT, apart, tint
-from guardrail.vision.hidden.written import SIDE, written
+from guardrail.vision.hidden.written import SIDE, uncovered, written
 from guardrail.vision.ocr.lines import Line
 from guardrail.vision.ocr.reader import MODELS, Reader
+from guardrail.vision.pixels import orient
 
 NAME = "vision.hidden"
 VISIBLE, SCALING, CONCEALED, CODE = (
@@ -43,6 +45,8 @@ VISIBLE, SCALING, CONCEALED, CODE = (
 )
 MAX_VIEW_LINES = 24
 """Lines read of a view: one for each line that an instruction may have, and some of the picture's own."""
+MIRRORED = (2, 4, 5, 7)
+"""Orientations in which a viewer mirrors the stored pixels; each undoes itself."""
 MAX_FRAMES = 8
 """Frames read after the first: the first ones that differ from those before."""
 NEW_LETTERS = 12
@@ -103,10 +107,13 @@ class HiddenDetector:
         where = picture.source.where
         shown = self._shown(picture.frames[0].rgb, where, found, lossless=not bits.lossy(picture))
         for frame in self._others(picture, found):
-            self._read_frame(frame.rgb, shown, Evidence(where=where, frame=frame.index, view="frame"), found)
+            evidence = Evidence(where=where, frame=frame.index, view="frame")
+            self._read_frame(picture.frames, frame.index, shown, evidence, found)
         for plane in planes.planes(picture):
             evidence = Evidence(where=where, view=plane.name, frame=plane.frame or None)
             self._read_hidden(plane.rgb, shown, evidence, found)
+        if picture.orientation in MIRRORED:
+            self._read_stored(orient(picture.frames[0].rgb, picture.orientation), shown, where, found)
         if len(picture.frames) > 1 and not bits.lossy(picture):
             found.skipped.append(Skip(f"{NAME}:planes", "palettes, low bytes and low bits of frames after the first"))
         if picture.width * picture.height > bits.MAX_PIXELS:
@@ -227,19 +234,51 @@ class HiddenDetector:
                     found.add(SCALING, text, evidence, score=_NEW if concealed else 0.0, concealed=concealed)
         return clearly
 
-    def _read_frame(self, rgb: RGB, shown: Sequence[Line], evidence: Evidence, found: _Found) -> None:
-        """A frame block by block, and alone what the first frame does not say: few see a frame that passes by."""
+    def _read_frame(
+        self, frames: Sequence[Frame], index: int, shown: Sequence[Line], evidence: Evidence, found: _Found
+    ) -> None:
+        """A frame block by block, and alone what the first frame does not say; what passes by is concealed.
+
+        A line that looks as it does in the first frame is no news, however it reads.
+        """
+        rgb = frames[index].rgb
         read = written(self._reader, rgb)
         self._note(read.skipped, found)
+        known = [fitted(frames[at].rgb, rgb) for at in _like(index, len(frames))]
+        before, others = known[0], [item for item in known if item is not None]
         told = {_text(shown)}
-        for part in (*read.readings, *read.faint):
-            new = _new(part, shown)
-            other = [line for line in part if not _among(line, shown)]
-            for unlike, lines, concealed in ((new, new, True), (other, part, False)):
+        for part in (*read.readings, *read.faint, self._added(rgb, others, read.lines)):
+            fresh = [line for line in part if before is None or not still(line.box, rgb, before)]
+            new = _new(fresh, shown)
+            passing = [line for line in new if passes(line, frames, index)]
+            other = [line for line in fresh if not _among(line, shown)]
+            for unlike, lines, concealed in ((passing, passing, True), (new, new, False), (other, part, False)):
                 text = _text(lines)
                 if _letters(unlike) >= NEW_LETTERS and text not in told:
                     told.add(text)
                     found.add(VISIBLE, text, evidence, concealed=concealed)
+
+    def _added(self, rgb: RGB, known: Sequence[RGB], read: Sequence[Line]) -> tuple[Line, ...]:
+        """Clear lines of what a frame has over other frames, where some stand on more than calm ground there."""
+        change = added(rgb, known)
+        if change is None:
+            return ()
+        well = [line.box for line in read if line.score >= _SURE and all(calm(line.box, other) for other in known)]
+        if not uncovered(bands.lines(change), well):
+            return ()
+        alone = self._reader.read(np.asarray(cv2.cvtColor(change, cv2.COLOR_GRAY2RGB), dtype=np.uint8), SIDE)
+        return tuple(line for line in alone.lines if line.score >= _CLEAR)
+
+    def _read_stored(self, rgb: RGB, shown: Sequence[Line], where: str, found: _Found) -> None:
+        """What only a program reads that takes no heed of the orientation: a viewer shows those letters mirrored.
+
+        Letters that are merely turned are read anyway, and everybody sees them.
+        """
+        read = written(self._reader, rgb)
+        self._note(read.skipped, found)
+        for part in (*read.readings, *read.faint):
+            if _letters(new := _new(part, shown)) >= NEW_LETTERS:
+                found.add(CONCEALED, _text(new), Evidence(where=where, view="stored"), score=_HIDDEN, concealed=True)
 
     def _read_hidden(self, rgb: RGB, shown: Sequence[Line], evidence: Evidence, found: _Found) -> None:
         """What a plane says and the picture does not: crumbs of shown letters stand in low bits too."""
@@ -250,6 +289,9 @@ class HiddenDetector:
             # alone, and with what the picture shows too
             for text in dict.fromkeys((_text(new), _text(clear))):
                 found.add(CONCEALED, text, evidence, score=_HIDDEN, concealed=True)
+        elif _letters(_better(clear, shown)) >= NEW_LETTERS:
+            # the picture shows it over something else
+            found.add(CONCEALED, _text(clear), evidence)
         for code in codes(rgb):
             found.add(CODE, code.text, evidence, score=_CODED, concealed=True)
 
@@ -275,6 +317,11 @@ class HiddenDetector:
 def _one_side(view: scaling.View, other: scaling.View) -> bool:
     """Whether a side is about the same: such views show the same again, less clearly."""
     return any(abs(view.size[axis] - other.size[axis]) <= _NEAR for axis in (0, 1))
+
+
+def _like(index: int, count: int) -> list[int]:
+    """Frames that one may be like: the first, and those beside it."""
+    return list(dict.fromkeys(at for at in (0, index - 1, index + 1) if at < count))
 
 
 def _thumb(rgb: RGB) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import json
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from guardrail.detector import DetectorContext
 from guardrail.guard import Guard
@@ -16,6 +18,7 @@ from guardrail.verdict import Action, Verdict
 from guardrail.vision.decode import decode
 from guardrail.vision.hidden.detector import HiddenDetector
 from guardrail.vision.hidden.planes import planes
+from guardrail.vision.pixels import orient
 from tests.attacks.hidden import covers, families, payloads, scaling
 from tests.attacks.hidden.plans import Plan
 
@@ -109,8 +112,6 @@ def _scaled(
 
 
 def _encoded(attack: scaling.Attack) -> bytes:
-    import io
-
     if isinstance(attack.image, bytes):
         return attack.image
     data = io.BytesIO()
@@ -218,8 +219,6 @@ def _written(text: str, paper: int, ink: int) -> RGB:
 
 
 def _png(picture: object) -> bytes:
-    import io
-
     data = io.BytesIO()
     picture.save(data, "PNG")  # type: ignore[attr-defined]
     return data.getvalue()
@@ -245,3 +244,70 @@ def test_what_a_plane_says_is_told_alone_and_with_what_is_shown(bare_context: De
     found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
     texts = {_bare(item.text) for item in found.texts if item.signal == "injection.concealed"}
     assert texts == {"thequietharbour", "turnleftattheoldmillthequietharbour"}
+
+
+def _flashed(ground: RGB, text: str) -> DecodedPicture:
+    """A scene, the scene two pixels to the right with a text over it, and the scene again."""
+    over = np.roll(ground, 2, axis=1)
+    over = np.asarray(cv2.putText(over, text, (40, 66), cv2.FONT_HERSHEY_SIMPLEX, 1.1, (255,) * 3, 2), dtype=np.uint8)
+    frames = (Frame(0, ground), Frame(1, over), Frame(2, ground.copy()))
+    return DecodedPicture(Picture(b""), "gif", 640, 120, frames)
+
+
+def test_what_flashes_up_over_a_caption_is_read_as_on_blank_paper(bare_context: DetectorContext) -> None:
+    picture = _flashed(_written("TURN LEFT AT THE OLD MILL", 40, 120), "the quiet harbour sleeps")
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    later = [item for item in found.texts if item.evidence.view == "frame"]
+    assert any(_bare(item.text) == "thequietharboursleeps" and item.concealed for item in later)
+    assert {item.evidence.frame for item in later} == {1}
+
+
+def test_print_that_the_first_frame_shows_is_not_told_again_however_it_reads(bare_context: DetectorContext) -> None:
+    page = covers.draw("screenshot", (480, 360), np.random.default_rng(6), "train")
+    frames = [Frame(at, np.roll(np.asarray(page.quantize(16 - at).convert("RGB")), 3 * at, axis=1)) for at in range(2)]
+    picture = DecodedPicture(Picture(b""), "gif", 480, 360, tuple(frames))
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    told = {
+        view: sum(len(item.text) for item in found.texts if item.evidence.view == view) for view in ("plain", "frame")
+    }
+    assert told["frame"] < 0.1 * told["plain"]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "upright", "concealed"), [(2, 1, True), (7, 1, True), (7, 7, False), (6, 1, False)]
+)
+def test_letters_that_only_stored_pixels_show_are_concealed(
+    bare_context: DetectorContext, orientation: int, upright: int, concealed: bool
+) -> None:
+    """`upright` is the orientation in which the letters are legible: 1 is as they are stored."""
+    stored = Image.fromarray(orient(_written("the quiet harbour sleeps", 211, 40), upright))
+    exif, data = Image.Exif(), io.BytesIO()
+    exif[0x0112] = orientation
+    stored.save(data, "JPEG", exif=exif)
+    picture = decode(Picture(data.getvalue()), bare_context.settings.limits)
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    told = [item for item in found.texts if _bare(item.text) == "thequietharboursleeps"]
+    assert [item.concealed for item in told] == [concealed]
+
+
+def test_what_a_plane_says_plainly_is_told_though_the_picture_shows_it_over_something(
+    bare_context: DetectorContext,
+) -> None:
+    shown = _written("turn left at the old mill", 90, 230)
+    alpha = _written("the quiet harbour sleeps", 255, 0)[..., 0]
+    shown[alpha < 128] = 255
+    picture = DecodedPicture(Picture(b""), "png", 640, 120, (Frame(0, shown),), alpha)
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    assert "thequietharboursleeps" in {_bare(item.text) for item in found.texts if item.evidence.view == "alpha"}
+
+
+@pytest.mark.parametrize(("seconds", "concealed"), [(0.12, True), (3.0, False), (None, True)])
+def test_only_what_passes_by_is_concealed_in_an_animation(
+    bare_context: DetectorContext, seconds: float | None, concealed: bool
+) -> None:
+    slides = [_written(text, 211, 40) for text in ("turn left at the old mill", "the quiet harbour sleeps")]
+    frames = tuple(Frame(at, slide, None, seconds) for at, slide in enumerate(slides))
+    picture = DecodedPicture(Picture(b""), "gif", 640, 120, frames)
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    told = [item.concealed for item in found.texts if _bare(item.text) == "thequietharboursleeps"]
+    assert told == [concealed]
