@@ -25,7 +25,7 @@ from guardrail.signals import (
     Subject,
 )
 from guardrail.taxonomy import Stage
-from guardrail.vision.hidden import bits, planes, scaling
+from guardrail.vision.hidden import bands, bits, planes, scaling
 from guardrail.vision.hidden.clearer import FINE_SIDE, VIEW_SIDE, clearer, enlarged
 from guardrail.vision.hidden.codes import codes
 from guardrail.vision.hidden.frames import added, calm, fitted, passes, still

@@ -24,7 +24,7 @@ _QUIET, _FULL = 24, 96
 _MOST, _FEW = 0.3, 0.01
 """Share of pixels that differ, from which two frames show different scenes, and to which none has moved."""
 _LEAST = 64
-_SIDE = 512
+_SIDE, _AROUND = 512, 21
 _READ = 40.0
 """Letters that a quick reader takes in a second: twice as many as subtitles are set for."""
 _STANDS = 0.8
@@ -47,7 +47,8 @@ def added(rgb: RGB, others: Iterable[RGB]) -> Grey | None:
         change = _change(rgb, other)
         count = cv2.countNonZero(change)
         if _LEAST <= count <= fewest:
-            best, fewest = change, float(count)
+            # letters that have gone differ too, but stand out in the other frame
+            best, fewest = cv2.copyTo(change, cv2.compare(_detail(rgb), _detail(other), cv2.CMP_GE)), float(count)
     return None if best is None else np.asarray(cv2.bitwise_not(best), dtype=np.uint8)
 
 
@@ -129,6 +130,11 @@ def _shifted(other: NDArray[np.uint8], rgb: NDArray[np.uint8], way: tuple[int, i
 def _change(rgb: RGB, other: RGB) -> Grey:
     red, green, blue = cv2.split(cv2.absdiff(rgb, other))
     return _levels(cv2.max(cv2.max(red, green), blue))
+
+
+def _detail(rgb: RGB) -> Grey:
+    grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    return np.asarray(cv2.absdiff(grey, cv2.blur(grey, (_AROUND, _AROUND))), dtype=np.uint8)
 
 
 def _levels(differ: NDArray[np.generic]) -> Grey:

@@ -45,6 +45,15 @@ def test_a_scene_that_moved_is_taken_away_all_the_same(across: int, down: int, s
     )
 
 
+def test_letters_that_have_gone_are_left_out() -> None:
+    scene = _ground(9) // 4 + np.uint8(60)
+    gone = cv2.putText(scene.copy(), "an old mill", (40, 130), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255,) * 3, 2)
+    change = added(_lettered(scene), [np.asarray(gone, dtype=np.uint8)])
+    assert change is not None
+    above, below = (255 - part.astype(np.float32) for part in (change[60:100], change[105:140]))
+    assert below.sum() < 0.1 * above.sum()
+
+
 def test_the_frame_most_alike_counts() -> None:
     scene, other = _ground(3), _ground(3)
     other[:60] = 0
