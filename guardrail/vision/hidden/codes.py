@@ -17,6 +17,8 @@ MAX_CODES = 16
 MAX_CHARS = 8_192
 _CLEARER = 24
 _LEAST_CODE, _MOST_OF, _MOST_PLACES, _CELL, _WIDE = 24, 0.5, 4, 4, 7
+_TIMES = (3, 2)
+"""Enlargements of a place: edges of modules must fall between pixels, at which size depends on their own."""
 _FLAT, _LOW = 1, (4, 32)
 _MOSTLY, _OFTEN = 100, ((12, 0), (48, 5))
 """Of 255: shares of flat pixels, and of low steps with cells around: where some are everywhere, codes have more."""
@@ -48,7 +50,8 @@ def codes(rgb: RGB) -> list[Code]:
     if found:
         return found
     small = np.ascontiguousarray(fitting(grey))
-    clear = [_clear(small), *(_enlarged(small[place]) for place in _stepped(small))]
+    places = [small[place] for place in _stepped(small)]
+    clear = [_clear(small), *(_enlarged(part, times) for times in _TIMES for part in places)]
     for picture in clear:
         if found := _read(zxingcpp.read_barcodes(picture, _SQUARE, try_invert=False, try_downscale=False)):
             return [replace(item, box=None) for item in found]
@@ -85,10 +88,10 @@ def _stepped(grey: Grey) -> list[tuple[slice, slice]]:
     return found
 
 
-def _enlarged(grey: Grey) -> Grey:
-    """A part with its contrast raised, twice as large."""
+def _enlarged(grey: Grey, times: int) -> Grey:
+    """A part with its contrast raised, so many times as large."""
     clear = cv2.createCLAHE(clipLimit=_CLEARER, tileGridSize=(2, 2)).apply(grey)
-    return np.asarray(cv2.resize(clear, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+    return np.asarray(cv2.resize(clear, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 
 def _read(read: Sequence[zxingcpp.Barcode]) -> list[Code]:

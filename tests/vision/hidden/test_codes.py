@@ -10,6 +10,7 @@ from zxingcpp import BarcodeFormat
 
 from guardrail.vision.hidden.codes import MAX_CHARS, MAX_CODES, codes
 from tests.attacks.hidden import covers, families
+from tests.attacks.hidden.payloads import payload
 
 SAID = "SEE THE GARDEN PLAN 12"
 Picture = np.ndarray
@@ -117,6 +118,17 @@ def test_faint_codes_are_read_wherever_they_stand(variant: str, kind: str) -> No
         hidden = families.make("qr", covers.draw(kind, (640, 512), rng, "train"), SAID, rng, "train", variant=variant)
         found = codes(np.array(families.opened(hidden).convert("RGB")))
         assert SAID in [item.text for item in found]
+
+
+@pytest.mark.parametrize(("seed", "length"), [(24, 64), (64, 35), (78, 67), (148, 64)])
+def test_faint_codes_of_any_module_are_read(seed: int, length: int) -> None:
+    rng = np.random.default_rng([77, seed])
+    text = payload("train", rng)
+    assert len(text) == length, "the kit draws other sentences: look for seeds anew"
+    drawn = covers.draw("photo", (640, 512), rng, "train")
+    hidden = families.make("qr", drawn, text, rng, "train", variant="datamatrix_faint")
+    found = codes(np.array(families.opened(hidden).convert("RGB")))
+    assert text in [item.text for item in found]
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (23, 400), (24, 24), (25, 31), (3, 2000)])
