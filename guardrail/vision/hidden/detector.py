@@ -30,6 +30,7 @@ from guardrail.vision.hidden.clearer import FINE_SIDE, VIEW_SIDE, clearer, enlar
 from guardrail.vision.hidden.codes import codes
 from guardrail.vision.hidden.frames import added, calm, fitted, passes, still
 from guardrail.vision.hidden.noise import MAX_SIDE, calm_views, noisy
+from guardrail.vision.hidden.sized import sized
 from guardrail.vision.hidden.tints import PRINT, apart, tint
 from guardrail.vision.hidden.written import SIDE, uncovered, written
 from guardrail.vision.ocr.lines import Line
@@ -58,6 +59,8 @@ _PAYLOAD = 0.2
 """Share of what a view shows of a line that the pixels beside lack, from which somebody has written it for the view."""
 _SAME_FRAME = 3.0
 _ALIKE, _CLEAR, _SURE = 0.6, 0.7, 0.9
+_SHORT = 8
+"""Letters of a line from which it may tell what size it was written for."""
 _NEAR = 3
 
 
@@ -165,21 +168,36 @@ class HiddenDetector:
         calm = calm_views(rgb)
         if max(height, width) > MAX_SIDE and noisy(rgb):
             found.skipped.append(Skip(f"{NAME}:noise", f"views of a noisy picture over {MAX_SIDE} pixels"))
+        written_for = self._sized(rgb, shown, where, found)
         own = [scaling.View(way.scaled(width, height), way.kernel) for way in self._preprocessing]
         read: list[scaling.View] = []
-        for view in (*sparse, *calm):
+        for view in (*written_for, *sparse, *calm):
             if not any(_one_side(view, other) for other in read):
-                if view in sparse:
-                    changed = enlarged(scaling.changed(source, view), FINE_SIDE)
-                    pictures = [scaling.reduced(source, view), changed]
-                else:
+                if view in calm:
                     pictures = clearer(scaling.reduced(rgb, view))
+                else:
+                    ground = source if view in sparse else rgb
+                    changed = enlarged(scaling.changed(ground, view), FINE_SIDE)
+                    pictures = [scaling.reduced(ground, view), changed]
                 if self._read_view(pictures, view, shown, where, found):
                     read.append(view)
         for view in own:
             self._read_view([scaling.reduced(rgb, view)], view, shown, where, found, suspected=False)
         tinted = self._tinted(rgb, shown, where, found)
-        found.inspected.append(f"views={len(sparse) + len(calm) + len(own) + tinted}")
+        found.inspected.append(f"views={len(written_for) + len(sparse) + len(calm) + len(own) + tinted}")
+
+    def _sized(self, rgb: RGB, shown: Sequence[Line], where: str, found: _Found) -> list[scaling.View]:
+        """Hand over shown lines that somebody wrote for another size, as what is concealed; the view of that size."""
+        told = [line for line in shown if line.score >= _ALIKE and _letters([line]) >= _SHORT]
+        lines = sized(rgb, [line.box for line in told])
+        if lines is None:
+            return []
+        block = _block([told[at] for at in lines.lines])
+        view = scaling.View(lines.size, lines.kernel, 1.0, _marked(block, rgb.shape))
+        text = _text([line for line in shown if _inside(line.box.centre, block)])
+        evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
+        found.add(SCALING, text, evidence, score=_NEW, concealed=True)
+        return [view]
 
     def _tinted(self, rgb: RGB, shown: Sequence[Line], where: str, found: _Found) -> int:
         """What one colour channel says and the picture does not; how many channels were read."""
@@ -351,6 +369,25 @@ def _new(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
 def _better(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
     """Clear lines that the picture does not show just so."""
     return [line for line in lines if line.score >= _CLEAR and not _among(line, shown)]
+
+
+def _block(lines: Sequence[Line]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of lines and those next to them: short ones are of the same text."""
+    left, top, wide, high = _around(lines)
+    room = max(line.box.level[1] for line in lines)
+    return left - room, top - room, left + wide + room, top + high + room
+
+
+def _inside(place: tuple[float, float], block: tuple[float, float, float, float]) -> bool:
+    return block[0] <= place[0] <= block[2] and block[1] <= place[1] <= block[3]
+
+
+def _marked(block: tuple[float, float, float, float], shape: tuple[int, ...]) -> scaling.Map:
+    """Shares of a view, as of `scaling.View`, of which all is in a block of a picture of this shape."""
+    shares = np.zeros((48, 48), np.float32)
+    left, top, right, bottom = (at * 48 / shape[1 - axis % 2] for axis, at in enumerate(block))
+    shares[max(0, int(top)) : math.ceil(bottom), max(0, int(left)) : math.ceil(right)] = 1.0
+    return shares
 
 
 def _carried(lines: Sequence[Line], shape: tuple[int, ...], view: scaling.View) -> list[Line]:

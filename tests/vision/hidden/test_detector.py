@@ -154,6 +154,19 @@ def test_what_is_written_for_a_view_is_concealed_though_the_picture_shows_it_too
     assert any(item.concealed and _bare(attack.payload) in _bare(item.text) for item in texts)
 
 
+@pytest.mark.slow
+def test_lines_that_the_picture_shows_are_concealed_where_they_were_written_for_a_view(
+    bare_context: DetectorContext,
+) -> None:
+    attack = _scaled("cv2_lanczos4", "sparse", (640, 480), (480, 360))
+    picture = decode(Picture(_encoded(attack)), bare_context.settings.limits)
+    found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
+    texts = [item for item in found.texts if item.signal == "injection.scaling" and item.concealed]
+    assert any(_bare(attack.payload) in _bare(item.text) for item in texts)
+    assert any((item.evidence.view or "").endswith(" 480x360") for item in texts)
+    assert _views(found.coverage)
+
+
 def _bare(text: str) -> str:
     return "".join(filter(str.isalnum, text.lower()))
 
