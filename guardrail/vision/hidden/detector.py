@@ -26,7 +26,7 @@ from guardrail.signals import (
 )
 from guardrail.taxonomy import Stage
 from guardrail.vision.hidden import bands, bits, planes, scaling
-from guardrail.vision.hidden.clearer import FINE_SIDE, VIEW_SIDE, clearer, enlarged
+from guardrail.vision.hidden.clearer import VIEW_SIDE, clearer, enlarged, unclouded
 from guardrail.vision.hidden.codes import codes
 from guardrail.vision.hidden.frames import added, calm, fitted, passes, still
 from guardrail.vision.hidden.noise import MAX_SIDE, calm_views, noisy
@@ -177,8 +177,8 @@ class HiddenDetector:
                     pictures = clearer(scaling.reduced(rgb, view))
                 else:
                     ground = source if view in sparse else rgb
-                    changed = enlarged(scaling.changed(ground, view), FINE_SIDE)
-                    pictures = [scaling.reduced(ground, view), changed]
+                    seen = scaling.reduced(ground, view)
+                    pictures = [seen, scaling.changed(ground, view), unclouded(seen)]
                 if self._read_view(pictures, view, shown, where, found):
                     read.append(view)
         for view in own:

@@ -4,19 +4,21 @@ from difflib import SequenceMatcher
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from guardrail.inference import ModelStore
 from guardrail.signals import RGB
-from guardrail.vision.hidden.clearer import FINE_SIDE, VIEW_SIDE, clearer, enlarged
+from guardrail.vision.hidden.clearer import FINE_SIDE, VIEW_SIDE, clearer, enlarged, unclouded
 from guardrail.vision.ocr.reader import Reader
 from tests.attacks.hidden import covers, lettering
 
 SAID = ["water the plants", "on every monday"]
 
 
-def _view(seed: int, ink: tuple[float, float, float] = (20.0, 20.0, 20.0)) -> RGB:
-    """What an attacker wants a view to show: letters some levels from a photograph of less contrast."""
-    ground = np.asarray(covers.draw("photo", (320, 240), np.random.default_rng(seed), "train"), dtype=np.float32)
+def _view(seed: int, ink: tuple[float, float, float] = (20.0, 20.0, 20.0), kind: str = "photo") -> RGB:
+    """What an attacker wants a view to show: letters some levels from a picture of less contrast."""
+    full = covers.draw(kind, (960, 720), np.random.default_rng(seed), "train")
+    ground = np.asarray(full.resize((320, 240), Image.Resampling.BOX), dtype=np.float32)
     drawn = lettering.mask(SAID, lettering.face("DejaVuSans", 26))
     mask = np.zeros((240, 320, 1), np.float32)
     mask[60 : 60 + drawn.shape[0], 30 : 30 + drawn.shape[1], 0] = drawn
@@ -44,6 +46,16 @@ def test_letters_over_restless_grounds_are_read_where_colour_explains_the_ground
 
 @pytest.mark.models
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["table", "screenshot"])
+def test_letters_over_print_are_read_though_the_view_itself_is_not(models: ModelStore, kind: str) -> None:
+    reader = Reader(models)
+    for seed in (1, 2):
+        view = _view(seed, (60.0, 60.0, 60.0), kind)
+        assert _read(reader, unclouded(view)) > max(0.7, _read(reader, enlarged(view, VIEW_SIDE)))
+
+
+@pytest.mark.models
+@pytest.mark.slow
 def test_letters_of_one_colour_are_read_too(models: ModelStore) -> None:
     pictures = [enlarged(picture, VIEW_SIDE) for picture in clearer(_view(2, (0.0, 60.0, 60.0)))]
     assert max(_read(Reader(models), picture) for picture in pictures) > 0.9
@@ -53,7 +65,7 @@ def test_letters_of_one_colour_are_read_too(models: ModelStore) -> None:
 def test_pictures_of_a_view_keep_its_shape_and_are_bounded(shape: tuple[int, int]) -> None:
     view = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     pictures = clearer(view)
-    assert len(pictures) == (2 if max(shape) > FINE_SIDE else 3)
+    assert len(pictures) == 3
     for picture in pictures:
         assert picture.dtype == np.uint8
         assert max(picture.shape[:2]) <= max(*shape, FINE_SIDE)
