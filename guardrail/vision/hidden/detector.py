@@ -62,6 +62,8 @@ _ALIKE, _CLEAR, _SURE = 0.6, 0.7, 0.9
 _SHORT = 8
 """Letters of a line from which it may tell what size it was written for."""
 _NEAR = 3
+_LITTLE = 6
+"""Letters of which noise leaves a payload short where the picture is half legible."""
 
 
 @dataclass(slots=True)
@@ -179,7 +181,7 @@ class HiddenDetector:
                     ground = source if view in sparse else rgb
                     seen = scaling.reduced(ground, view)
                     pictures = [seen, scaling.changed(ground, view), unclouded(seen)]
-                if self._read_view(pictures, view, shown, where, found):
+                if self._read_view(pictures, view, shown, where, found, vanishing=view in calm and view.score > 0):
                     read.append(view)
         for view in own:
             self._read_view([scaling.reduced(rgb, view)], view, shown, where, found, suspected=False)
@@ -224,6 +226,7 @@ class HiddenDetector:
         found: _Found,
         *,
         suspected: bool = True,
+        vanishing: bool = False,
     ) -> bool:
         """Hand over what a view says in any of its pictures; whether something was read clearly that is new."""
         evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
@@ -244,6 +247,8 @@ class HiddenDetector:
                 if _letters(lines) < NEW_LETTERS:
                     lines, concealed = _better(read.lines, shown), view.shares is None and view.score > 0
                 texts = (_text(lines),) if _letters(lines) >= NEW_LETTERS else ()
+                if vanishing:
+                    texts = (*texts, *filter(None, [_text(_whole(read.lines, shown))]))
             else:
                 continue
             for text in texts:
@@ -388,6 +393,12 @@ def _marked(block: tuple[float, float, float, float], shape: tuple[int, ...]) ->
     left, top, right, bottom = (at * 48 / shape[1 - axis % 2] for axis, at in enumerate(block))
     shares[max(0, int(top)) : math.ceil(bottom), max(0, int(left)) : math.ceil(right)] = 1.0
     return shares
+
+
+def _whole(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:
+    """All clear lines of a view in which noise vanishes, if it says a little more than the picture does."""
+    clear = [line for line in lines if line.score >= _CLEAR]
+    return clear if _letters(_better(lines, shown)) >= _LITTLE else []
 
 
 def _carried(lines: Sequence[Line], shape: tuple[int, ...], view: scaling.View) -> list[Line]:

@@ -16,8 +16,10 @@ from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
 from guardrail.verdict import Action, Verdict
 from guardrail.vision.decode import decode
-from guardrail.vision.hidden.detector import HiddenDetector
+from guardrail.vision.hidden.detector import HiddenDetector, _whole
 from guardrail.vision.hidden.planes import planes
+from guardrail.vision.ocr.boxes import TextBox
+from guardrail.vision.ocr.lines import Line
 from guardrail.vision.pixels import orient
 from tests.attacks.hidden import covers, families, payloads, scaling
 from tests.attacks.hidden.plans import Plan
@@ -324,3 +326,12 @@ def test_only_what_passes_by_is_concealed_in_an_animation(
     found = HiddenDetector(bare_context).detect(Subject(Stage.INPUT, GenerationRequest(), picture=picture))
     told = [item.concealed for item in found.texts if _bare(item.text) == "thequietharboursleeps"]
     assert told == [concealed]
+
+
+def test_a_view_of_vanishing_noise_is_handed_over_whole_where_the_picture_shows_most_of_it() -> None:
+    box = TextBox((100.0, 20.0), (200.0, 16.0), 0.0, 1.0)
+    whole = [Line(text, 0.95, box) for text in ("water the plants", "before noon", "and rest")]
+    assert _whole(whole, whole[:2]) == whole
+    assert not _whole(whole, whole)
+    assert not _whole([*whole, Line("mist", 0.95, box)], whole)
+    assert _whole([*whole, Line("doubtful letters", 0.3, box)], whole[:2]) == whole
