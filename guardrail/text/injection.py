@@ -10,7 +10,7 @@ from guardrail.signals import Coverage, Detection, Evidence, Signal, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.foreign import FOREIGN, ForeignInstructions
 from guardrail.text.hidden import HiddenText, hidden_texts
-from guardrail.text.instructions import MODELS, Instructions
+from guardrail.text.instructions import EVEN_CONCEALED, MODELS, Instructions
 from guardrail.text.memory import Remembered, remembered
 from guardrail.text.normalise import clean, skeleton
 from guardrail.text.reading import readable
@@ -100,7 +100,7 @@ class InjectionDetector:
         return max(self._instructions.score_hidden(skeleton(cased)), self._foreign.concealed(cased), self._asked(cased))
 
     def _in_file(self, cased: str) -> float:
-        read = self._instructions.score_found(skeleton(cased), concealed=True)
+        read = self._instructions.score_found(skeleton(cased), EVEN_CONCEALED)
         return max(read, self._foreign.concealed(cased), self._asked(cased))
 
     def _asked(self, cased: str) -> float:

@@ -31,8 +31,9 @@ _QUOTED = 0.4
 _WORTH_ASKING = -3.5
 """Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
 _EVEN, _SPREAD = 27.5, 2.5
-_EVEN_SHOWN, _EVEN_CONCEALED = 4.7, -0.5
-"""Even points of the second network: for text in a picture, and for text that somebody has hidden in one."""
+EVEN_SHOWN, EVEN_CONCEALED, EVEN_UNSEEN = 4.7, -0.5, -3.0
+"""Even points of the second network: for text in a picture, for text that somebody has hidden in one, and for text that
+only a view of a suspected size shows: of 134 harmless pictures that were suspected no view showed any."""
 _EVEN_HIDDEN = 13.4
 """Even point of the first network for text that is hidden in a prompt: half of what it asks of text in plain sight."""
 _FOR_LENGTH = {MODEL: 0.4, PICTURED: 0.3}
@@ -79,17 +80,16 @@ class Instructions:
             return _UNREAD, None
         return _probability(self._logit(MODEL, text) - _EVEN), None
 
-    def score_found(self, text: str, *, concealed: bool, of: int = 1) -> float:
+    def score_found(self, text: str, even: float, *, of: int = 1) -> float:
         """The same for a text that was found in a picture, where less is enough.
 
         Args:
             text: a skeleton.
-            concealed: whether nobody was meant to see it.
+            even: one of the even points of this module, by how a person sees the text.
             of: texts of one picture that it is the surest of.
         """
         said = self._said(text)
-        even = (_EVEN_CONCEALED if concealed else _EVEN_SHOWN) + _FOR_CHOICE * math.log(max(1, of))
-        read = _probability(self._logit(PICTURED, text) - even)
+        read = _probability(self._logit(PICTURED, text) - even - _FOR_CHOICE * math.log(max(1, of)))
         return max(read, said[0]) if said is not None else read
 
     def score_plain(self, text: str) -> float:

@@ -23,7 +23,7 @@ from guardrail.signals import (
     Subject,
 )
 from guardrail.taxonomy import Stage
-from guardrail.text.instructions import MODELS, Instructions
+from guardrail.text.instructions import EVEN_CONCEALED, EVEN_SHOWN, EVEN_UNSEEN, MODELS, Instructions
 from guardrail.text.listing import spoken
 from guardrail.text.misread import Misread
 from guardrail.text.normalise import clean, skeleton
@@ -85,8 +85,8 @@ class PicturedDetector:
         """
         # what was found twice is read once
         read = [line for line, _ in groupby(item.text[:_MAX_CHARS].splitlines())]
-        lines, misread = spoken(read), Misread()
-        best = self._score_text(lines, item.concealed, misread)
+        lines, misread, even = spoken(read), Misread(), _even(item)
+        best = self._score_text(lines, even, misread)
         if lines != read:
             best = max(best, self._instructions.score_plain(skeleton(clean(" ".join(_WORD.findall(" ".join(read)))))))
         said = [line for line in lines if _says(line)]
@@ -94,9 +94,9 @@ class PicturedDetector:
         if len(lines) > _TOGETHER:
             starts = range(0, len(said) - _TOGETHER + 1, max(1, len(said) // _MAX_PARTS))
             parts += [said[start : start + _TOGETHER] for start in starts]
-        return max(best, *(self._score_text(part, item.concealed, misread, of=len(parts)) for part in parts), 0.0)
+        return max(best, *(self._score_text(part, even, misread, of=len(parts)) for part in parts), 0.0)
 
-    def _score_text(self, lines: Sequence[str], concealed: bool, misread: Misread, of: int = 1) -> float:
+    def _score_text(self, lines: Sequence[str], even: float, misread: Misread, of: int = 1) -> float:
         text = " ".join(" ".join(lines).split())
         if sum(map(str.isalpha, text)) < _MIN_LETTERS:
             return 0.0
@@ -106,7 +106,13 @@ class PicturedDetector:
             # names of tools and files are whole words here: their signs are no syntax of prompts
             read.insert(0, views[0])
         texts = dict.fromkeys([*(view.text for view in read), misread.repaired(read[0].text)])
-        return max(self._instructions.score_found(text, concealed=concealed, of=of) for text in texts)
+        return max(self._instructions.score_found(text, even, of=of) for text in texts)
+
+
+def _even(item: FoundText) -> float:
+    if item.unseen:
+        return EVEN_UNSEEN
+    return EVEN_CONCEALED if item.concealed else EVEN_SHOWN
 
 
 def _says(line: str) -> bool:

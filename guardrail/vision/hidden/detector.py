@@ -75,9 +75,18 @@ class _Found:
     inspected: list[str] = field(default_factory=list)
     skipped: list[Skip] = field(default_factory=list)
 
-    def add(self, signal: str, text: str, evidence: Evidence, *, score: float = 0.0, concealed: bool = False) -> None:
+    def add(
+        self,
+        signal: str,
+        text: str,
+        evidence: Evidence,
+        *,
+        score: float = 0.0,
+        concealed: bool = False,
+        unseen: bool = False,
+    ) -> None:
         if text.strip():
-            self.texts.append(FoundText(signal, text, evidence, concealed))
+            self.texts.append(FoundText(signal, text, evidence, concealed, unseen))
             if score:
                 self.signals.append(Signal(signal, score, NAME, (evidence,)))
 
@@ -232,14 +241,16 @@ class HiddenDetector:
         evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
         clearly, told = False, {(_text(shown), False)}
         texts: tuple[str, ...]
+        alone: str | None
         for picture in pictures:
             picture = enlarged(picture, VIEW_SIDE)
             read = self._reader.read(picture, max(picture.shape[:2]) if suspected else VIEW_SIDE, MAX_VIEW_LINES)
             self._note(read.skipped, found)
-            new = _new(read.lines, shown)
+            new, alone = _new(read.lines, shown), None
             if _letters(new) >= NEW_LETTERS:
                 # alone, and with what the picture shows too: an instruction may be legible in part
-                texts, concealed = (_text(new), _text(read.lines)), True
+                alone = _text(new)
+                texts, concealed = (alone, _text(read.lines)), True
                 clearly = clearly or min(line.score for line in new) >= _SURE
             elif suspected:
                 # noise and low ratios leave half of a payload legible in the picture
@@ -254,7 +265,8 @@ class HiddenDetector:
             for text in texts:
                 if (text, concealed) not in told:
                     told.add((text, concealed))
-                    found.add(SCALING, text, evidence, score=_NEW if concealed else 0.0, concealed=concealed)
+                    score, unseen = _NEW if concealed else 0.0, suspected and text == alone
+                    found.add(SCALING, text, evidence, score=score, concealed=concealed, unseen=unseen)
         return clearly
 
     def _read_frame(
