@@ -31,7 +31,7 @@ _QUOTED = 0.4
 _WORTH_ASKING = -3.5
 """Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
 _EVEN, _SPREAD = 27.5, 2.5
-EVEN_SHOWN, EVEN_CONCEALED, EVEN_UNSEEN = 4.7, -0.5, -3.0
+EVEN_SHOWN, EVEN_CONCEALED, EVEN_UNSEEN = 4.2, -1.0, -4.0
 """Even points of the second network: for text in a picture, for text that somebody has hidden in one, and for text that
 only a view of a suspected size shows: of 134 harmless pictures that were suspected no view showed any."""
 _EVEN_HIDDEN = 13.4

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 PACKED, SCALE, ZERO = "_quantized", "_scale", "_zero_point"
+CALIBRATION = ("slope", "shift")
+"""Factor and constant that turn raw logits into calibrated ones, as `train_text.calibrate` writes them."""
 _MOST = 127
 Arrays = dict[str, NDArray[Any]]
 
@@ -47,6 +49,18 @@ def averaged(first: onnx.ModelProto, second: onnx.ModelProto, share: float) -> o
         if tensor.name in made:
             tensor.CopyFrom(numpy_helper.from_array(made[tensor.name], tensor.name))
     onnx.checker.check_model(result)
+    return result
+
+
+def stretched(model: onnx.ModelProto, times: float) -> onnx.ModelProto:
+    """The network with all logits so many times as large: means of distant networks are less sure than either."""
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    for tensor in result.graph.initializer:
+        if tensor.name in CALIBRATION:
+            tensor.CopyFrom(
+                numpy_helper.from_array((times * numpy_helper.to_array(tensor)).astype(np.float32), tensor.name)
+            )
     return result
 
 
@@ -81,9 +95,11 @@ def main() -> None:
     parser.add_argument("first", type=Path)
     parser.add_argument("second", type=Path)
     parser.add_argument("--share", type=float, default=0.5)
+    parser.add_argument("--stretch", type=float, default=1.0, help="multiply the logits")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    onnx.save(averaged(onnx.load(arguments.first), onnx.load(arguments.second), arguments.share), arguments.out)
+    mean = averaged(onnx.load(arguments.first), onnx.load(arguments.second), arguments.share)
+    onnx.save(stretched(mean, arguments.stretch), arguments.out)
     made = arguments.out.read_bytes()
     print(f"sha256 {hashlib.sha256(made).hexdigest()}, {len(made)} bytes")
 
