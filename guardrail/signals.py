@@ -243,14 +243,14 @@ class FoundText:
         text: what it says, a line a line.
         evidence: where it was found.
         concealed: whether a person who looks at the picture would not see it.
-        unseen: whether the picture shows nothing of it, and a view of a suspected size does.
+        legible: of what is concealed, whether the picture shows it all the same, or nothing of it; None in between.
     """
 
     signal: str
     text: str
     evidence: Evidence
     concealed: bool = False
-    unseen: bool = False
+    legible: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,10 @@ _QUOTED = 0.4
 _WORTH_ASKING = -3.5
 """Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
 _EVEN, _SPREAD = 27.5, 2.5
-EVEN_SHOWN, EVEN_CONCEALED, EVEN_UNSEEN = 4.2, -1.0, -4.0
-"""Even points of the second network: for text in a picture, for text that somebody has hidden in one, and for text that
-only a view of a suspected size shows: of 134 harmless pictures that were suspected no view showed any."""
+EVEN_SHOWN, EVEN_FAINT, EVEN_CONCEALED, EVEN_UNSEEN = 4.2, 2.0, -1.0, -4.0
+"""Even points of the second network: for text in a picture; for such that is hardly seen, as grey words of a dialog may
+be, or looks written for another size; for text that somebody has hidden in a picture; and for text that only a view of
+a suspected size shows, which of 134 harmless pictures that were suspected none had."""
 _EVEN_HIDDEN = 13.4
 """Even point of the first network for text that is hidden in a prompt: half of what it asks of text in plain sight."""
 _FOR_LENGTH = {MODEL: 0.4, PICTURED: 0.3}

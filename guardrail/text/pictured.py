@@ -23,7 +23,7 @@ from guardrail.signals import (
     Subject,
 )
 from guardrail.taxonomy import Stage
-from guardrail.text.instructions import EVEN_CONCEALED, EVEN_SHOWN, EVEN_UNSEEN, MODELS, Instructions
+from guardrail.text.instructions import EVEN_CONCEALED, EVEN_FAINT, EVEN_SHOWN, EVEN_UNSEEN, MODELS, Instructions
 from guardrail.text.listing import spoken
 from guardrail.text.misread import Misread
 from guardrail.text.normalise import clean, skeleton
@@ -31,7 +31,8 @@ from guardrail.text.reading import readable
 from guardrail.text.views import PromptViews
 
 NAME = "text.pictured"
-SIGNALS = frozenset({"injection.visible_text", "injection.scaling", "injection.code", "injection.concealed"})
+VISIBLE = "injection.visible_text"
+SIGNALS = frozenset({VISIBLE, "injection.scaling", "injection.code", "injection.concealed"})
 MAX_TEXTS = 48
 """Texts judged of one picture."""
 _MIN_LETTERS, _MAX_CHARS = 8, 8_000
@@ -110,9 +111,11 @@ class PicturedDetector:
 
 
 def _even(item: FoundText) -> float:
-    if item.unseen:
-        return EVEN_UNSEEN
-    return EVEN_CONCEALED if item.concealed else EVEN_SHOWN
+    if not item.concealed:
+        return EVEN_SHOWN
+    if item.legible or item.signal == VISIBLE:
+        return EVEN_FAINT
+    return EVEN_CONCEALED if item.legible is None else EVEN_UNSEEN
 
 
 def _says(line: str) -> bool:

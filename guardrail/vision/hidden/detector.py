@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 
 import cv2
 import numpy as np
@@ -64,6 +65,8 @@ _SHORT = 8
 _NEAR = 3
 _LITTLE = 6
 """Letters of which noise leaves a payload short where the picture is half legible."""
+_MUCH = 0.2
+"""Share of a view's letters that must be new, lest all that it says is taken for concealed."""
 
 
 @dataclass(slots=True)
@@ -83,10 +86,10 @@ class _Found:
         *,
         score: float = 0.0,
         concealed: bool = False,
-        unseen: bool = False,
+        legible: bool | None = None,
     ) -> None:
         if text.strip():
-            self.texts.append(FoundText(signal, text, evidence, concealed, unseen))
+            self.texts.append(FoundText(signal, text, evidence, concealed, legible))
             if score:
                 self.signals.append(Signal(signal, score, NAME, (evidence,)))
 
@@ -190,10 +193,12 @@ class HiddenDetector:
                     ground = source if view in sparse else rgb
                     seen = scaling.reduced(ground, view)
                     pictures = [seen, scaling.changed(ground, view), unclouded(seen)]
-                if self._read_view(pictures, view, shown, where, found, vanishing=view in calm and view.score > 0):
+                sure, vanishing = True if view in written_for else None, view in calm and view.score > 0
+                part = shown, rgb.shape, where, found
+                if self._read_view(pictures, view, *part, vanishing=vanishing, legible=sure):
                     read.append(view)
         for view in own:
-            self._read_view([scaling.reduced(rgb, view)], view, shown, where, found, suspected=False)
+            self._read_view([scaling.reduced(rgb, view)], view, shown, rgb.shape, where, found, suspected=False)
         tinted = self._tinted(rgb, shown, where, found)
         found.inspected.append(f"views={len(written_for) + len(sparse) + len(calm) + len(own) + tinted}")
 
@@ -207,7 +212,7 @@ class HiddenDetector:
         view = scaling.View(lines.size, lines.kernel, 1.0, _marked(block, rgb.shape))
         text = _text([line for line in shown if _inside(line.box.centre, block)])
         evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
-        found.add(SCALING, text, evidence, score=_NEW, concealed=True)
+        found.add(SCALING, text, evidence, score=_NEW, concealed=True, legible=True)
         return [view]
 
     def _tinted(self, rgb: RGB, shown: Sequence[Line], where: str, found: _Found) -> int:
@@ -231,42 +236,46 @@ class HiddenDetector:
         pictures: Sequence[RGB],
         view: scaling.View,
         shown: Sequence[Line],
+        frame: tuple[int, ...],
         where: str,
         found: _Found,
         *,
         suspected: bool = True,
         vanishing: bool = False,
+        legible: bool | None = None,
     ) -> bool:
-        """Hand over what a view says in any of its pictures; whether something was read clearly that is new."""
+        """Hand over what a view says in any of its pictures; whether something was read clearly that is new.
+
+        Of a view that lines of the picture were written for, these are `legible`, and handed over already.
+        """
         evidence = Evidence(where=where, view=f"{view.kernel} {view.size[0]}x{view.size[1]}")
         clearly, told = False, {(_text(shown), False)}
-        texts: tuple[str, ...]
-        alone: str | None
         for picture in pictures:
             picture = enlarged(picture, VIEW_SIDE)
             read = self._reader.read(picture, max(picture.shape[:2]) if suspected else VIEW_SIDE, MAX_VIEW_LINES)
             self._note(read.skipped, found)
-            new, alone = _new(read.lines, shown), None
-            if _letters(new) >= NEW_LETTERS:
+            times = frame[1] / picture.shape[1], frame[0] / picture.shape[0]
+            new = [line for line in _new(read.lines, shown) if not _misread(line, times, shown)]
+            alone, texts = _text(new) if _letters(new) >= NEW_LETTERS else None, list[tuple[str, bool]]()
+            if alone is not None:
                 # alone, and with what the picture shows too: an instruction may be legible in part
-                alone = _text(new)
-                texts, concealed = (alone, _text(read.lines)), True
+                much = _letters(new) >= _MUCH * _letters(read.lines)
+                texts = [(alone, True), (_text(read.lines), much)]
                 clearly = clearly or min(line.score for line in new) >= _SURE
             elif suspected:
                 # noise and low ratios leave half of a payload legible in the picture
-                lines, concealed = _carried(read.lines, picture.shape, view), True
+                carried = _carried(read.lines, picture.shape, view)
+                lines, concealed = [line for line in carried if not (legible and _misread(line, times, shown))], True
                 if _letters(lines) < NEW_LETTERS:
                     lines, concealed = _better(read.lines, shown), view.shares is None and view.score > 0
-                texts = (_text(lines),) if _letters(lines) >= NEW_LETTERS else ()
+                texts = [(_text(lines), concealed)] if _letters(lines) >= NEW_LETTERS else []
                 if vanishing:
-                    texts = (*texts, *filter(None, [_text(_whole(read.lines, shown))]))
-            else:
-                continue
-            for text in texts:
+                    texts += [(text, concealed) for text in [_text(_whole(read.lines, shown))] if text]
+            for text, concealed in texts:
                 if (text, concealed) not in told:
                     told.add((text, concealed))
-                    score, unseen = _NEW if concealed else 0.0, suspected and text == alone
-                    found.add(SCALING, text, evidence, score=score, concealed=concealed, unseen=unseen)
+                    score, seen = _NEW if concealed else 0.0, False if suspected and text == alone else legible
+                    found.add(SCALING, text, evidence, score=score, concealed=concealed, legible=seen)
         return clearly
 
     def _read_frame(
@@ -405,6 +414,21 @@ def _marked(block: tuple[float, float, float, float], shape: tuple[int, ...]) ->
     left, top, right, bottom = (at * 48 / shape[1 - axis % 2] for axis, at in enumerate(block))
     shares[max(0, int(top)) : math.ceil(bottom), max(0, int(left)) : math.ceil(right)] = 1.0
     return shares
+
+
+def _misread(line: Line, times: tuple[float, float], shown: Sequence[Line]) -> bool:
+    """Whether a line of a view is one that the picture shows well in its place, with other slips.
+
+    `times` is how much larger the picture is, across and down.
+    """
+    centre = line.box.centre[0] * times[0], line.box.centre[1] * times[1]
+    said = _letters_of(line.text)
+    for other in shown:
+        if other.score >= _SURE and _inside(centre, _block([other])):
+            alike = SequenceMatcher(None, said, _letters_of(other.text), autojunk=False).get_matching_blocks()
+            if sum(part.size for part in alike if part.size > 1) >= _ALIKE * len(said):
+                return True
+    return False
 
 
 def _whole(lines: Sequence[Line], shown: Sequence[Line]) -> list[Line]:

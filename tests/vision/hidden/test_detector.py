@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
 from guardrail.verdict import Action, Verdict
 from guardrail.vision.decode import decode
-from guardrail.vision.hidden.detector import HiddenDetector, _whole
+from guardrail.vision.hidden.detector import HiddenDetector, _misread, _whole
 from guardrail.vision.hidden.planes import planes
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
@@ -335,3 +336,12 @@ def test_a_view_of_vanishing_noise_is_handed_over_whole_where_the_picture_shows_
     assert not _whole(whole, whole)
     assert not _whole([*whole, Line("mist", 0.95, box)], whole)
     assert _whole([*whole, Line("doubtful letters", 0.3, box)], whole[:2]) == whole
+
+
+def test_what_a_view_makes_of_a_line_that_the_picture_shows_well_is_not_new() -> None:
+    twice, here = (2.0, 2.0), TextBox((50.0, 10.0), (100.0, 8.0), 0.0, 1.0)
+    shown = [Line("Meeting notes: budget", 0.97, TextBox((100.0, 20.0), (200.0, 16.0), 0.0, 1.0))]
+    assert _misread(Line("eetingnotes hudget", 0.9, here), twice, shown)
+    assert not _misread(Line("send the notes away", 0.9, here), twice, shown)
+    assert not _misread(Line("eetingnotes hudget", 0.9, replace(here, centre=(50.0, 90.0))), twice, shown)
+    assert not _misread(Line("eetingnotes hudget", 0.9, here), twice, [replace(shown[0], score=0.6)])
