@@ -65,6 +65,8 @@ _SHORT = 8
 _NEAR = 3
 _LITTLE = 6
 """Letters of which noise leaves a payload short where the picture is half legible."""
+_CRUMBS = 4
+"""Letters of a line of a plane on average, below which it is judged as text in plain sight is."""
 _MUCH = 0.2
 """Share of a view's letters that must be new, lest all that it says is taken for concealed."""
 
@@ -274,7 +276,10 @@ class HiddenDetector:
             for text, concealed in texts:
                 if (text, concealed) not in told:
                     told.add((text, concealed))
-                    score, seen = _NEW if concealed else 0.0, False if suspected and text == alone else legible
+                    score, seen = _NEW if concealed else 0.0, legible
+                    if text == alone:
+                        # what is read so well that it named the view is no ground on which all else is unseen
+                        seen = False if suspected and not legible else None
                     found.add(SCALING, text, evidence, score=score, concealed=concealed, legible=seen)
         return clearly
 
@@ -330,9 +335,10 @@ class HiddenDetector:
         self._note(read.skipped, found)
         clear = [line for line in read.lines if line.score >= _CLEAR]
         if _letters(new := _new(clear, shown)) >= NEW_LETTERS:
-            # alone, and with what the picture shows too
+            # alone, and with what the picture shows too; crumbs of shown letters say nothing, but may seem to
+            concealed = not _crumbs(new)
             for text in dict.fromkeys((_text(new), _text(clear))):
-                found.add(CONCEALED, text, evidence, score=_HIDDEN, concealed=True)
+                found.add(CONCEALED, text, evidence, score=_HIDDEN, concealed=concealed)
         elif _letters(_better(clear, shown)) >= NEW_LETTERS:
             # the picture shows it over something else
             found.add(CONCEALED, _text(clear), evidence)
@@ -414,6 +420,11 @@ def _marked(block: tuple[float, float, float, float], shape: tuple[int, ...]) ->
     left, top, right, bottom = (at * 48 / shape[1 - axis % 2] for axis, at in enumerate(block))
     shares[max(0, int(top)) : math.ceil(bottom), max(0, int(left)) : math.ceil(right)] = 1.0
     return shares
+
+
+def _crumbs(lines: Sequence[Line]) -> bool:
+    """Whether lines are a letter or two each, as where edges of shown letters reach into a plane."""
+    return _letters(lines) < _CRUMBS * len(lines)
 
 
 def _misread(line: Line, times: tuple[float, float], shown: Sequence[Line]) -> bool:

@@ -17,7 +17,7 @@ from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
 from guardrail.verdict import Action, Verdict
 from guardrail.vision.decode import decode
-from guardrail.vision.hidden.detector import HiddenDetector, _misread, _whole
+from guardrail.vision.hidden.detector import HiddenDetector, _crumbs, _misread, _whole
 from guardrail.vision.hidden.planes import planes
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
@@ -345,3 +345,9 @@ def test_what_a_view_makes_of_a_line_that_the_picture_shows_well_is_not_new() ->
     assert not _misread(Line("send the notes away", 0.9, here), twice, shown)
     assert not _misread(Line("eetingnotes hudget", 0.9, replace(here, centre=(50.0, 90.0))), twice, shown)
     assert not _misread(Line("eetingnotes hudget", 0.9, here), twice, [replace(shown[0], score=0.6)])
+
+
+def test_crumbs_of_letters_are_told_from_words() -> None:
+    box = TextBox((50.0, 10.0), (100.0, 8.0), 0.0, 1.0)
+    assert _crumbs([Line(text, 0.9, box) for text in ("ol", "i", "een", "t1", "oo", "le")])
+    assert not _crumbs([Line(text, 0.9, box) for text in ("send it", "to me", "now")])
