@@ -30,6 +30,8 @@ LEAST = 2.0
 """How much lines must lack together: harmless ones seldom do, but for code in letters of one width."""
 _FREE = 2.6
 """The same at sizes that are neither square nor of the picture's shape."""
+_EACH = 1.6
+"""What each of the lines must lack on average: in print of one width, where several lack a little, it is about one."""
 _LEAST_RATIO, _MOST_RATIO = 1.22, 2.25
 _WIDEST, _TALLEST, _NARROWEST, _LOWEST, _PIECE = 1024, 96, 40, 8, 288
 _LEVEL = 4.0
@@ -88,8 +90,8 @@ def sized(rgb: RGB, boxes: Sequence[TextBox]) -> Sized | None:
         if not any(_lack(parts[places[at]], shape, size) for at in likely):
             continue
         lacks, kernel = _lacks(parts, shape, size)
-        if sum(lacks.values()) >= least:
-            lines = tuple(sorted(at for at, lack in lacks.items() if lack))
+        lines = tuple(sorted(at for at, lack in lacks.items() if lack))
+        if sum(lacks.values()) >= max(least, _EACH * len(lines)):
             if _whole(rgb, size, [boxes[at] for at in lines], of=len(parts)):
                 return None
             return Sized(size, kernel, lines)
