@@ -335,9 +335,13 @@ class HiddenDetector:
         self._note(read.skipped, found)
         clear = [line for line in read.lines if line.score >= _CLEAR]
         if _letters(new := _new(clear, shown)) >= NEW_LETTERS:
-            # alone, and with what the picture shows too; crumbs of shown letters say nothing, but may seem to
-            concealed = not _crumbs(new)
-            for text in dict.fromkeys((_text(new), _text(clear))):
+            # alone, and with what the picture shows too
+            texts = dict.fromkeys((_text(new), _text(clear)), not _crumbs(new))
+            # crumbs of shown letters say nothing, but may seem to, or be strewn around words: these count by themselves
+            words = [line for line in new if not _crumbs([line])]
+            if _letters(words) >= NEW_LETTERS:
+                texts[_text(words)] = True
+            for text, concealed in texts.items():
                 found.add(CONCEALED, text, evidence, score=_HIDDEN, concealed=concealed)
         elif _letters(_better(clear, shown)) >= NEW_LETTERS:
             # the picture shows it over something else

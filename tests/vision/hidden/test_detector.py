@@ -12,15 +12,16 @@ from PIL import Image
 from guardrail.detector import DetectorContext
 from guardrail.guard import Guard
 from guardrail.settings import Preprocessing, Settings
-from guardrail.signals import RGB, Coverage, DecodedPicture, Frame, GenerationRequest, Picture, Role, Subject
+from guardrail.signals import RGB, Coverage, DecodedPicture, Evidence, Frame, GenerationRequest, Picture, Role, Subject
 from guardrail.taxonomy import Stage
 from guardrail.testing import check_detector
 from guardrail.verdict import Action, Verdict
 from guardrail.vision.decode import decode
-from guardrail.vision.hidden.detector import HiddenDetector, _crumbs, _misread, _whole
+from guardrail.vision.hidden.detector import HiddenDetector, _crumbs, _Found, _misread, _whole
 from guardrail.vision.hidden.planes import planes
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
+from guardrail.vision.ocr.reader import Reader, Reading
 from guardrail.vision.pixels import orient
 from tests.attacks.hidden import covers, families, payloads, scaling
 from tests.attacks.hidden.plans import Plan
@@ -351,3 +352,14 @@ def test_crumbs_of_letters_are_told_from_words() -> None:
     box = TextBox((50.0, 10.0), (100.0, 8.0), 0.0, 1.0)
     assert _crumbs([Line(text, 0.9, box) for text in ("ol", "i", "een", "t1", "oo", "le")])
     assert not _crumbs([Line(text, 0.9, box) for text in ("send it", "to me", "now")])
+
+
+def test_crumbs_around_words_in_a_plane_do_not_bring_them_into_plain_sight(
+    bare_context: DetectorContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = TextBox((50.0, 10.0), (100.0, 8.0), 0.0, 1.0)
+    read = Reading(tuple(Line(text, 0.9, box) for text in ("send the notes away", *"abcdefghijkl")))
+    monkeypatch.setattr(Reader, "read", lambda *_: read)
+    found = _Found()
+    HiddenDetector(bare_context)._read_hidden(np.zeros((32, 32, 3), np.uint8), (), Evidence(where="image"), found)
+    assert {item.text for item in found.texts if item.concealed} == {"send the notes away"}
