@@ -147,12 +147,13 @@ def likeness(grey: Grey, module: int) -> NDArray[np.float32]:
     whole = cv2.boxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
     power = cv2.sqrBoxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
     light = float(_finder().mean())
-    found = cv2.multiply(whole, 1 - light)
+    # not by OpenCV: it takes four numbers in a column for one scalar
+    found = whole * np.float32(1 - light)
     for inner, sign in ((7, -2.0), (5, 2.0), (3, -2.0)):
         at = (_RINGED - inner) // 2 * module
         square = cv2.boxFilter(flat, cv2.CV_32F, (inner * module,) * 2, anchor=(0, 0), normalize=False)
         found = cv2.scaleAdd(square[at : at + high, at : at + wide], sign, found)
-    spread = cv2.sqrt(cv2.max(cv2.subtract(power, cv2.multiply(whole, whole, scale=1 / count)), 1.0))
+    spread = np.sqrt(np.maximum(cv2.subtract(power, cv2.multiply(whole, whole, scale=1 / count)), 1.0))
     return np.asarray(cv2.divide(found, spread, scale=(count * (1 - light**2)) ** -0.5), dtype=np.float32)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from zxingcpp import BarcodeFormat
 
@@ -23,6 +23,7 @@ RINGS[1:8, 1:8], RINGS[2:7, 2:7], RINGS[3:6, 3:6] = -1, 1, -1
     seed=st.integers(0, 2**32 - 1),
     range_=st.sampled_from((1, 4, 30, 255)),
 )
+@example(module=2, size=(3, 0), seed=0, range_=1)
 def test_sums_over_squares_say_what_a_template_says(module: int, size: tuple[int, int], seed: int, range_: int) -> None:
     shape = tuple(9 * module + more for more in size)
     grey = np.random.default_rng(seed).integers(0, range_ + 1, shape).astype(np.uint8)
