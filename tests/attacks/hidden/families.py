@@ -146,11 +146,15 @@ def _code(job: _Job) -> Hidden:
         "datamatrix": zxingcpp.BarcodeFormat.DataMatrix,
         "aztec": zxingcpp.BarcodeFormat.Aztec,
     }[name]
-    drawn = np.asarray(zxingcpp.create_barcode(job.text, kind).to_image(scale=int(job.rng.integers(3, 7))), np.uint8)
+    code = zxingcpp.create_barcode(job.text, kind)
     pixels = job.pixels().astype(np.float32)
+    # The longest sentences make a bar of 98 modules, which at the largest scale is wider than a narrow cover.
+    modules = np.asarray(code.to_image(scale=1)).shape
+    room = min((pixels.shape[axis] - 16) // modules[axis] for axis in (0, 1))
+    drawn = np.asarray(code.to_image(scale=min(int(job.rng.integers(3, 7)), room)), np.uint8)
     light = np.pad(drawn, 8, constant_values=255)[..., None] / np.float32(255)
     tall, wide = light.shape[:2]
-    top, left = (int(job.rng.integers(max(1, room))) for room in (pixels.shape[0] - tall, pixels.shape[1] - wide))
+    top, left = (int(job.rng.integers(max(1, free))) for free in (pixels.shape[0] - tall, pixels.shape[1] - wide))
     region = pixels[top : top + tall, left : left + wide]
     levels = float(job.rng.uniform(8, 16)) if faint else 255.0
     if faint:

@@ -158,7 +158,8 @@ def _read_metadata(hidden: families.Hidden) -> str:
     if place == "iptc":
         return str((IptcImagePlugin.getiptcinfo(image) or {})[(2, 120)])
     if place == "xmp":
-        return str(image.info.get("xmp") or image.info["XML:com.adobe.xmp"])
+        packet = image.info.get("xmp") or image.info["XML:com.adobe.xmp"]
+        return packet.decode() if isinstance(packet, bytes) else str(packet)
     if hidden.variant == "jpeg_comment":
         return str(image.info["comment"])
     return str(image.info["Description" if place == "text" else "Comment"])
@@ -233,7 +234,8 @@ def test_a_family_carries_its_payload_where_it_says(family: str, variant: str, h
     readers = {"metadata": _read_metadata, "polyglot": _read_polyglot, "lsb": _read_lsb, "qr": _read_code}
     seen = readers.get(family, _read_pixels)(hidden)
     if isinstance(seen, str):
-        assert hidden.payload in seen
+        carried = hidden.payload in seen
+        assert carried
         return
     assert hidden.mask is not None
     left, top, right, bottom = np.asarray(hidden.details["box"])
@@ -264,11 +266,36 @@ def test_benign_kinds_draw_colour_pictures_of_the_promised_size(kind: str, half:
     assert float(np.asarray(one).std()) > 2
 
 
-def test_the_halves_share_neither_sentences_nor_fonts_nor_scenes() -> None:
-    for lines, train, blind in ((payloads.PAYLOADS, 80, 60), (payloads.HARMLESS, 60, 45)):
-        assert (len(set(lines["train"])), len(set(lines["blind"]))) == (train, blind)
-        assert not {line.lower() for line in lines["train"]} & {line.lower() for line in lines["blind"]}
-    assert all(4 <= len(line.split()) <= 14 for half in HALVES for line in payloads.PAYLOADS[half])
+def _repeated(lines: tuple[str, ...]) -> list[int]:
+    """Where a sentence stands that stood before: indices alone, since a failure must not print the blind half."""
+    folded = [" ".join(line.casefold().split()) for line in lines]
+    return [index for index, line in enumerate(folded) if line in set(folded[:index])]
+
+
+def test_no_sentence_stands_twice_in_a_half_or_in_both() -> None:
+    every = (*payloads.PAYLOADS["train"], *payloads.HARMLESS["train"])
+    every += (*payloads.PAYLOADS["blind"], *payloads.HARMLESS["blind"])
+    found = _repeated(every)
+    assert found == [], "indices in the train half's sentences followed by the blind half's"
+    counts = [len(lines[half]) for lines in (payloads.PAYLOADS, payloads.HARMLESS) for half in HALVES]
+    assert counts == [80, 360, 60, 245]
+    assert _repeated(("One", "two", "ONE ", "three", "two")) == [2, 4]
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_sentences_have_the_promised_form(half: Half) -> None:
+    lines = payloads.PAYLOADS[half]
+    wrong = [index for index, line in enumerate(lines) if not 4 <= len(line.split()) <= 14 or len(line) > 80]
+    assert wrong == []
+    # Text of some hiding places is ASCII, and markup would be written otherwise than it is read.
+    every = lines + payloads.HARMLESS[half]
+    plain = [
+        line.isascii() and line.isprintable() and line == line.strip() and not {*line} & {*"<>&"} for line in every
+    ]
+    assert [index for index, fine in enumerate(plain) if not fine] == []
+
+
+def test_the_halves_share_neither_fonts_nor_scenes() -> None:
     assert not set(lettering.FONTS["train"]) & set(lettering.FONTS["blind"])
     assert not set(scenes.SCENES["train"]) & set(scenes.SCENES["blind"])
 
@@ -311,7 +338,8 @@ def test_labels_tell_attacks_from_benign_pictures(tmp_path: Path) -> None:
     assert [label["label"] for label in labels] == [1, 1, 0, 0, 0, 0, 1, 1, 1]
     assert [label["window"] for label in labels[6:8]] == ["crop", "pad"]
     assert labels[8]["shape"] == "grain"
-    assert labels[0]["payload"] in payloads.PAYLOADS["blind"]
+    known = labels[0]["payload"] in payloads.PAYLOADS["blind"]
+    assert known
     assert labels[0]["quality"] == 90
     assert labels[0]["shown"] >= scaling.SHOWN
     for label in labels:
