@@ -3,7 +3,8 @@
 A glimpse at small size and the bands of strokes tell whether there is text at all. Where there is, lines are found at
 middle size, at full size where bands show more of them, and lines that only bands show are read from the picture
 enlarged or evened. Where lines stand over others, the darkest and the lightest ink are read alone. Faint letters are
-read in what colour does not explain, and in what was added to a picture that had been a JPEG.
+read in what colour does not explain, in what hardly differs from flat ground, and in what was added to a picture that
+had been a JPEG.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 from guardrail.signals import RGB
 from guardrail.vision.hidden import bands, hints, layers, requantised
 from guardrail.vision.hidden.faded import faded
+from guardrail.vision.hidden.flat import flat
 from guardrail.vision.hidden.residual import Grey
 from guardrail.vision.ocr.boxes import TextBox
 from guardrail.vision.ocr.lines import Line
@@ -45,6 +47,8 @@ _NEXT_SEED, _ROWS, _TALLER = 20, 2, 1.3
 """Of lines next to faint ones: strokes, how often to look further; by how much bands of faint letters are too low."""
 _MOST_ADDED, _MOST_PLACES, _ADDED_SIDE = 300_000, 6, 768
 """Pixels and places of what was added to a JPEG that are read, and the side at which lines are found in them."""
+_FLAT = 200.0
+"""Score of a band of letters that hardly differ from flat ground."""
 _WITHIN, _DOUBTFUL, _LESS = 0.7, 0.7, 0.7
 _COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _PAGE = 0.5, 2.2, 3.0, 0.9, 8, 12
 
@@ -78,6 +82,8 @@ def written(reader: Reader, rgb: RGB, *, lossless: bool = False) -> Written:
     shown = [line.box for line in plain.lines if line.score >= _WELL or not _hardly_seen(grey, line.box)]
     if lossless:
         faint += _read_added(reader, rgb, shown)
+    plainly = [line.box for part in faint for line in part if line.score >= _WELL]
+    faint += _read_flat(reader, rgb, plainly if lossless else [*plainly, *shown])
     if not plain.skipped and len(plain.lines) <= _PAGE:
         faint += _read_faded(reader, rgb, shown)
     return replace(plain, faint=tuple(part for part in faint if part))
@@ -161,6 +167,36 @@ def _read_faded(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
     for times, picture, places in ((1.0, alone, boxes), (_LESS, _reduced(alone, _LESS), short), (1.0, alone, others)):
         lines = reader.read_boxes(picture, places, least=_FADED_LEAST).lines
         cuts.append([replace(line, box=_scaled(line.box, 1 / (clear * times))) for line in lines])
+    return _said(*cuts)
+
+
+def _read_flat(reader: Reader, rgb: RGB, known: Sequence[TextBox]) -> list[tuple[Line, ...]]:
+    """Lines that hardly differ from flat ground, and are not read so anyway: beneath the lines of a page too.
+
+    What is left of lossy pages around their lines hardly differs from the ground either.
+    """
+    found = flat(rgb)
+    if found is None:
+        return []
+    alone = np.asarray(cv2.cvtColor(found.faint, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+    every = uncovered(bands.lines(found.faint, _MOST_BANDS, _NEXT_SEED), known)
+    likely = [box for box in every if box.score >= _FLAT]
+    if not hints.says(reader, alone, likely[:_AT_ONCE], wide=_FADED_WIDE, fewest=_FADED_FEWEST):
+        return []
+    likely = [_ended(box) for box in _with_next(likely[:_MOST_READ], every)[:_MOST_READ]]
+    cuts: list[list[Line]] = [[], []]
+    room = _MOST_ADDED
+    for left, top, right, bottom in _around(likely, rgb.shape[1], rgb.shape[0]):
+        room -= (right - left) * (bottom - top)
+        if room < 0:
+            break
+        part = np.asarray(cv2.cvtColor(found.filled(left, top, right, bottom), cv2.COLOR_GRAY2RGB), dtype=np.uint8)
+        here = [_shifted(box, -left, -top) for box in likely]
+        inside = [box for box in here if 0 < box.centre[0] < part.shape[1] and 0 < box.centre[1] < part.shape[0]]
+        # bands have all of a line and a network's boxes fit it better: which reads well differs
+        for cut, boxes in zip(cuts, (inside, reader.find(part, _ADDED_SIDE)[0][:_MOST_READ]), strict=True):
+            lines = reader.read_boxes(part, boxes).lines
+            cut += [replace(line, box=_shifted(line.box, left, top)) for line in lines]
     return _said(*cuts)
 
 
