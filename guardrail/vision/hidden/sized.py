@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -46,6 +47,8 @@ _LONG, _MOST_LONG, _FLOOR = 150.0, 1.3, 0.02
 _RIDGE, _GRAIN = 1e-3, 0.25
 _TILE, _TILES, _FLAT = (160, 40), 8, 1.5
 _WHOLE, _ALL, _MANY = 0.8, 4, 0.6
+_TAPS = 16
+"""Pixels around a cell of which it may read some: the widest kernel reads eight."""
 Plane = NDArray[np.float32]
 Clear = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -234,13 +237,33 @@ def _unwritten(columns: Plane, start: int, side: int, reduced_to: int, kernel: s
 
 
 def _energy_left(columns: Plane, start: int, side: int, reduced_to: int, kernel: str) -> float:
-    impulses = np.zeros((len(columns), side), np.float32)
-    np.fill_diagonal(impulses[:, start:], 1.0)
-    weights = cv2.resize(impulses, (reduced_to, len(columns)), interpolation=KERNELS[kernel])
+    weights = _weights(start, len(columns), side, reduced_to, kernel)
     weights = weights[:, np.abs(weights).sum(axis=0) > 1e-6]
     seen, gram = weights.T @ columns, weights.T @ weights
     gram[np.diag_indices(len(gram))] += _RIDGE * gram.diagonal().mean()
     return float(np.square(columns).sum() - (seen * np.linalg.solve(gram, seen)).sum())
+
+
+def _weights(start: int, count: int, side: int, reduced_to: int, kernel: str) -> Plane:
+    """(count, cells) what each cell of a resize reads of pixels from `start` on, of those cells that read any."""
+    firsts, taps = _taps(side, reduced_to, kernel)
+    low, high = np.searchsorted(firsts, (start - _TAPS, start + count))
+    places = firsts[low:high, None] + np.arange(_TAPS) - start
+    inside = (places >= 0) & (places < count)
+    weights = np.zeros((count, high - low), np.float32)
+    weights[places[inside], np.nonzero(inside)[0]] = taps[low:high][inside]
+    return weights
+
+
+@lru_cache(maxsize=16)
+def _taps(side: int, reduced_to: int, kernel: str) -> tuple[Counts, Plane]:
+    """(cells,) the first pixel that each cell of a resize may read, and (cells, `_TAPS`) how much it reads of each."""
+    # of every so many pixels one is lit at a time: no cell reads two of them
+    lit = np.arange(side) % _TAPS == np.arange(_TAPS)[:, None]
+    read = cv2.resize(lit.astype(np.float32), (reduced_to, _TAPS), interpolation=KERNELS[kernel])
+    middles = (np.arange(reduced_to) + 0.5) * (side / reduced_to) - 0.5
+    firsts = np.floor(middles).astype(np.int64) - _TAPS // 2 + 1
+    return firsts, read[(firsts[:, None] + np.arange(_TAPS)) % _TAPS, np.arange(reduced_to)[:, None]]
 
 
 def _whole(rgb: RGB, size: Size, boxes: Sequence[TextBox], of: int) -> bool:
