@@ -28,6 +28,8 @@ _FINDER, _RINGED, _SURE = 7, 9, 0.42
 _PEAKS, _MAX_TRIES = 6, 6
 _STEP, _ROUNDS = 4, 40
 _CLIP = 12.0
+_SHORT = 4
+"""Pixels of a module up to which sums over a finder pattern fit in 16 bits."""
 _CERTAIN = 30.0
 _LEAST_JUMP = 4.0
 _LOCAL, _SPREADS, _HEIGHTS = 5, 1.5, (1.0, 0.8)
@@ -144,16 +146,20 @@ def likeness(grey: Grey, module: int) -> NDArray[np.float32]:
     # the pattern is squares inside squares, so its normed correlation comes from sums over squares, whatever their size
     high, wide = (length - _RINGED * module + 1 for length in grey.shape)
     side, count = (_RINGED * module,) * 2, (_RINGED * module) ** 2
-    whole = cv2.boxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
-    power = cv2.sqrBoxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
-    light = float(_finder().mean())
-    # not by OpenCV: it takes four numbers in a column for one scalar
-    found = whole * np.float32(1 - light)
-    for inner, sign in ((7, -2.0), (5, 2.0), (3, -2.0)):
+    bits, signed = (cv2.CV_16U, cv2.CV_16S) if module <= _SHORT else (cv2.CV_32S, cv2.CV_32S)
+
+    def sums(inner: int) -> cv2.typing.MatLike:
         at = (_RINGED - inner) // 2 * module
-        square = cv2.boxFilter(flat, cv2.CV_32F, (inner * module,) * 2, anchor=(0, 0), normalize=False)
-        found = cv2.scaleAdd(square[at : at + high, at : at + wide], sign, found)
-    spread = np.sqrt(np.maximum(cv2.subtract(power, cv2.multiply(whole, whole, scale=1 / count)), 1.0))
+        square = cv2.boxFilter(flat, bits, (inner * module,) * 2, anchor=(0, 0), normalize=False)
+        return square[at : at + high, at : at + wide]
+
+    whole = sums(_RINGED)
+    rings = cv2.subtract(sums(5), cv2.add(sums(7), sums(3)), dtype=signed)
+    light = float(_finder().mean())
+    found = cv2.addWeighted(whole, 1 - light, rings, 2.0, 0.0, dtype=cv2.CV_32F)
+    power = cv2.sqrBoxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
+    common = cv2.multiply(whole, whole, scale=1 / count, dtype=cv2.CV_32F)
+    spread = np.sqrt(np.maximum(cv2.subtract(power, common), 1.0))
     return np.asarray(cv2.divide(found, spread, scale=(count * (1 - light**2)) ** -0.5), dtype=np.float32)
 
 
