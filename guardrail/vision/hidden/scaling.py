@@ -117,7 +117,7 @@ def suspects(rgb: RGB, most: int = 3, *, usual: bool = True) -> list[View]:
     widths = _widths(across)
     completed = (key for wide in widths for kernel in COARSE for key in _completed(grey, rows, wide, kernel))
     likely = _likely(ground.framed, sizes(grey, dict.fromkeys((*across, *widths)), down, usual=usual), completed)
-    found = {key: _alone(ground, key, here) for key, here in likely.items()}
+    found = {key: _alone(ground, key) for key in likely}
     for start in sorted(found, key=lambda key: -found[key].most)[:_STARTS]:
         if found[start].most >= _worth_climbing(ground, start[0]):
             further = {
@@ -220,27 +220,26 @@ def _unframed(framed: Grey) -> tuple[int, int]:
     return framed.shape[0] - 2 * _MARGIN, framed.shape[1] - 2 * _MARGIN
 
 
-def _likely(framed: Grey, wanted: Iterable[tuple[int, int]], further: Iterable[Key]) -> dict[Key, Map]:
-    """Views with most that views of about their size lack, and their energy; `further` are compared with `wanted`."""
+def _likely(framed: Grey, wanted: Iterable[tuple[int, int]], further: Iterable[Key]) -> list[Key]:
+    """Views with most that views of about their size lack; `further` are compared with `wanted`."""
     keys = [(size, kernel) for size in sorted(wanted, key=_pixels) for kernel in COARSE]
     if not keys:
-        return {}
-    maps = np.stack([_energy(framed, key) for key in keys])
+        return []
+    maps = np.stack([_glance(framed, key) for key in keys])
     blocks = np.array_split(np.arange(len(keys)), max(1, len(keys) // _BLOCK))
     usual = [np.partition(maps[block], len(block) // 2, axis=0)[len(block) // 2] for block in blocks]
     scores: dict[Key, float] = {}
-    energies = dict(zip(keys, maps, strict=True))
     for block, ground in zip(blocks, usual, strict=True):
         clear = ((maps[block] - ground) / (maps[block] + _FLOOR)).reshape(len(block), -1).max(axis=1)
         scores |= dict(zip([keys[at] for at in block], clear.tolist(), strict=True))
     largest = [_pixels(keys[block[-1]][0]) for block in blocks]
     for key in further:
         if key not in scores:
-            here = energies[key] = _energy(framed, key)
+            here = _glance(framed, key)
             ground = usual[min(len(usual) - 1, int(np.searchsorted(largest, _pixels(key[0]))))]
             scores[key] = float(((here - ground) / (here + _FLOOR)).max())
     order = sorted(scores, key=lambda key: -scores[key])[:_CANDIDATES]
-    return {key: energies[key] for key in order if scores[key] >= _WORTH_A_LOOK}
+    return [key for key in order if scores[key] >= _WORTH_A_LOOK]
 
 
 def _pixels(size: tuple[int, int]) -> int:
@@ -252,25 +251,38 @@ def _energy(framed: Grey, key: Key, right: int = 0, down: int = 0) -> Map:
 
     `right` and `down` move the pixels that are read.
     """
+    return _meant(cv2.GaussianBlur(_seen(framed, key, right, down), (5, 5), 0), _CELL)
+
+
+def _glance(framed: Grey, key: Key) -> Map:
+    """`_energy` by every second pixel of every second row: near enough to tell which views are worth it."""
+    return _meant(cv2.pyrDown(_seen(framed, key)), (_CELL[0] // 2, _CELL[1] // 2))
+
+
+def _seen(framed: Grey, key: Key, right: int = 0, down: int = 0) -> cv2.typing.MatLike:
     (wide, high), kernel = key
     height, width = _unframed(framed)
     top, left = _MARGIN + down, _MARGIN + right
-    view = cv2.resize(framed[top : top + height, left : left + width], (wide, high), interpolation=_FAST[kernel])
-    power = cv2.LUT(cv2.GaussianBlur(view, (5, 5), 0), ENERGY)
+    return cv2.resize(framed[top : top + height, left : left + width], (wide, high), interpolation=_FAST[kernel])
+
+
+def _meant(smooth: cv2.typing.MatLike, cell: tuple[int, int]) -> Map:
+    power = cv2.LUT(smooth, ENERGY)
+    high, wide = power.shape
     # means over whole cells first: what is left of a line's window is small
-    cells = power[: high // _CELL[1] * _CELL[1], : wide // _CELL[0] * _CELL[0]]
-    small = cv2.resize(cells, (wide // _CELL[0], high // _CELL[1]), interpolation=cv2.INTER_AREA)
+    cells = power[: high // cell[1] * cell[1], : wide // cell[0] * cell[0]]
+    small = cv2.resize(cells, (wide // cell[0], high // cell[1]), interpolation=cv2.INTER_AREA)
     mean = cv2.blur(small, (_LINE[0] // _CELL[0], _LINE[1] // _CELL[1]))
     return np.asarray(cv2.resize(mean, _GRID, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _alone(ground: _Ground, key: Key, here: Map | None = None) -> _Alone:
+def _alone(ground: _Ground, key: Key) -> _Alone:
     """Of a view's energy, what is no stroke and is gone half a period to all sides."""
     framed = ground.framed
     height, width = _unframed(framed)
     right = min(_MARGIN, max(1, round(width / key[0][0] / 2)))
     down = min(_MARGIN, max(1, round(height / key[0][1] / 2)))
-    here = _energy(framed, key) if here is None else here
+    here = _energy(framed, key)
     loose, near = here - _energy(ground.strokes, key), np.zeros_like(here)
     worth = _worth_climbing(ground, key[0])
     for place in (None, *((across * right, along * down) for across, along in _AROUND)):
