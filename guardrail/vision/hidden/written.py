@@ -9,6 +9,7 @@ had been a JPEG.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
@@ -45,10 +46,14 @@ _FADED_SEED, _FADED, _FADED_WIDE, _FADED_LEAST, _FADED_FEWEST = 30, 130.0, 7.0, 
 """Of faint lines: strokes and score of a band, of what is read of it first its width in heights, and its letters."""
 _NEXT_SEED, _ROWS, _TALLER = 20, 2, 1.3
 """Of lines next to faint ones: strokes, how often to look further; by how much bands of faint letters are too low."""
-_MOST_ADDED, _MOST_PLACES, _ADDED_SIDE = 300_000, 6, 768
-"""Pixels and places of what was added to a JPEG that are read, and the side at which lines are found in them."""
+_MOST_ADDED, _MOST_PLACES, _ADDED_SIDE, _WIDER = 300_000, 6, 768, 0.8
+"""Of what was added to a JPEG: pixels and places that are read, the side at which lines are found in them, and by how
+much of their height these are widened."""
 _FLAT = 200.0
 """Score of a band of letters that hardly differ from flat ground."""
+_SURE, _GLUED, _MOST_AGAIN, _MOST_TEXTS = 0.95, 14, 3, 1
+"""Score from which a line is sure, letters of a word that is rather several, lines and texts that are read again."""
+_WORD = re.compile(r"[^\W_]+")
 _WITHIN, _DOUBTFUL, _LESS = 0.7, 0.7, 0.7
 _COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _PAGE = 0.5, 2.2, 3.0, 0.9, 8, 12
 
@@ -79,7 +84,8 @@ def written(reader: Reader, rgb: RGB, *, lossless: bool = False) -> Written:
     plain = _plain(reader, rgb)
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     faint = [tuple(line for line in part if _hardly_seen(grey, line.box)) for part in plain.readings]
-    shown = [line.box for line in plain.lines if line.score >= _WELL or not _hardly_seen(grey, line.box)]
+    # a faint line may be read well as far as its ground is calm, and go on where it is not
+    shown = [line.box for line in plain.lines if not _hardly_seen(grey, line.box)]
     if lossless:
         faint += _read_added(reader, rgb, shown)
     plainly = [line.box for part in faint for line in part if line.score >= _WELL]
@@ -125,8 +131,27 @@ def _plain(reader: Reader, rgb: RGB) -> Written:
     parts = blocks(in_order(once([*small, *lines])))
     lines = [line for part in parts for line in part]
     readings = _texts(parts)
+    readings += [] if crowded else _once_more(reader, rgb, readings)
     readings += _said(*others, *over)
     return Written(tuple(lines), tuple(readings), skipped=max(0, len(found) - MAX_LINES) + int(more) + unread)
+
+
+def _once_more(reader: Reader, rgb: RGB, readings: Sequence[tuple[Line, ...]]) -> list[tuple[Line, ...]]:
+    """Texts of which some lines read otherwise once more: those that are not sure, or whose blanks seem to be lost."""
+    lines = {id(line): line for part in readings for line in part if _uncertain(line)}
+    again = sorted(lines.values(), key=lambda line: -len(line.text))[:_MOST_AGAIN]
+    better = {id(line): other for line, other in zip(again, reader.read_again(rgb, again), strict=True)}
+    texts: list[tuple[Line, ...]] = []
+    for part in readings:
+        other = tuple(better.get(id(line), line) for line in part)
+        if any(line.text != known.text for line, known in zip(other, part, strict=True)):
+            texts.append(other)
+    return texts[:_MOST_TEXTS]
+
+
+def _uncertain(line: Line) -> bool:
+    longest = max((len(word) for word in _WORD.findall(line.text)), default=0)
+    return _letters([line]) >= _LETTERS and (line.score < _SURE or longest >= _GLUED)
 
 
 def _hinted(reader: Reader, rgb: RGB, part: Sequence[TextBox]) -> bool:
@@ -136,6 +161,10 @@ def _hinted(reader: Reader, rgb: RGB, part: Sequence[TextBox]) -> bool:
 
 def _ended(box: TextBox) -> TextBox:
     return replace(box, size=(box.size[0] + _ENDS * box.size[1], box.size[1]))
+
+
+def _wider(box: TextBox) -> TextBox:
+    return replace(box, size=(box.size[0] + _WIDER * box.size[1], box.size[1]))
 
 
 def _said(*cuts: Sequence[Line]) -> list[tuple[Line, ...]]:
@@ -181,10 +210,10 @@ def _read_flat(reader: Reader, rgb: RGB, known: Sequence[TextBox]) -> list[tuple
     alone = np.asarray(cv2.cvtColor(found.faint, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
     every = uncovered(bands.lines(found.faint, _MOST_BANDS, _NEXT_SEED), known)
     likely = [box for box in every if box.score >= _FLAT]
-    if not hints.says(reader, alone, likely[:_AT_ONCE], wide=_FADED_WIDE, fewest=_FADED_FEWEST):
+    if not hints.says(reader, alone, likely[:_AT_ONCE], wide=_FADED_WIDE, least=_FADED_LEAST):
         return []
     likely = [_ended(box) for box in _with_next(likely[:_MOST_READ], every)[:_MOST_READ]]
-    cuts: list[list[Line]] = [[], []]
+    cuts: list[list[Line]] = [[], [], []]
     room = _MOST_ADDED
     for left, top, right, bottom in _around(likely, rgb.shape[1], rgb.shape[0]):
         room -= (right - left) * (bottom - top)
@@ -194,8 +223,10 @@ def _read_flat(reader: Reader, rgb: RGB, known: Sequence[TextBox]) -> list[tuple
         here = [_shifted(box, -left, -top) for box in likely]
         inside = [box for box in here if 0 < box.centre[0] < part.shape[1] and 0 < box.centre[1] < part.shape[0]]
         # bands have all of a line and a network's boxes fit it better: which reads well differs
-        for cut, boxes in zip(cuts, (inside, reader.find(part, _ADDED_SIDE)[0][:_MOST_READ]), strict=True):
-            lines = reader.read_boxes(part, boxes).lines
+        read = [
+            reader.read_boxes(part, boxes).lines for boxes in (inside, reader.find(part, _ADDED_SIDE)[0][:_MOST_READ])
+        ]
+        for cut, lines in zip(cuts, (*read, reader.read_again(part, read[0])), strict=True):
             cut += [replace(line, box=_shifted(line.box, left, top)) for line in lines]
     return _said(*cuts)
 
@@ -228,7 +259,7 @@ def _read_added(reader: Reader, rgb: RGB, shown: Sequence[TextBox]) -> list[tupl
         for grey in added.ink(left, top, right, bottom):
             alone = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), dtype=np.uint8)
             # bands have all of a line and a network's boxes fit it better: which reads well differs
-            for boxes in (reader.find(alone, _ADDED_SIDE)[0], bands.lines(grey, _MOST_READ)):
+            for boxes in ([_wider(box) for box in reader.find(alone, _ADDED_SIDE)[0]], bands.lines(grey, _MOST_READ)):
                 lines = reader.read_boxes(alone, uncovered(boxes, here)[:_MOST_READ]).lines
                 cuts.append([replace(line, box=_shifted(line.box, left, top)) for line in lines])
     return _said(*cuts)

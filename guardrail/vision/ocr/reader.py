@@ -20,6 +20,8 @@ MAX_LINES = 64
 LEAST = 0.5
 """Score of a line below which it says nothing."""
 _DOUBTFUL, _TURNED = 0.8, 4
+_ENDS, _NARROWED = 0.4, 0.85
+"""How much wider, in its height, a line is cut to be read once more, and what its letters are narrowed to."""
 _SAME_ROW = 0.6
 
 
@@ -95,6 +97,23 @@ class Reader:
         if turning:
             self._turn(rgb, found, read)
         return Reading(tuple(in_order([line for line in read.values() if line.score >= least])))
+
+    def read_again(self, rgb: RGB, read: Sequence[Line]) -> list[Line]:
+        """Lines once more, in their order, cut wider and narrowed; as they are where they read worse than `LEAST`.
+
+        A box may cut off the first or the last letter, and of letters far apart the network sees more blanks when they
+        are narrower.
+
+        Raises:
+            DetectionError: the network failed.
+        """
+        wide = [
+            replace(line.box, size=(line.box.size[0] + _ENDS * line.box.size[1], line.box.size[1])) for line in read
+        ]
+        found = {line.box: line for line in self._lines.read(rgb, wide, _NARROWED) if line.score >= LEAST}
+        return [
+            replace(found[box], box=line.box) if box in found else line for box, line in zip(wide, read, strict=True)
+        ]
 
     def _turn(self, rgb: RGB, found: Sequence[TextBox], read: dict[TextBox, Line]) -> None:
         """Put in what reads well upside down: a few at first, the rest when most of those do."""

@@ -79,3 +79,15 @@ def test_pictures_of_any_size_have_their_planes(seed: int, high: int, wide: int,
     rng = np.random.default_rng(seed)
     rgb = np.full((high, wide, 3), seed % 256, np.uint8) if flat else rng.integers(0, 256, (high, wide, 3), np.uint8)
     assert faded(rgb).shape == (high, wide)
+
+
+@pytest.mark.slow
+@pytest.mark.models
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_faint_line_that_is_plain_at_first_is_read_to_its_end(models: ModelStore, seed: int) -> None:
+    """As far as its ground is calm it is found anyway."""
+    ground = _ground(seed, "brick")
+    ground[:, :420] = ground.mean(axis=(0, 1))
+    found = written(Reader(models), _faint(ground, 8.0)[0])
+    texts = ["".join(line.text for line in part).lower().replace(" ", "") for part in found.faint]
+    assert any("water" in text and "mon" in text for text in texts)

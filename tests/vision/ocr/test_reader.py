@@ -77,3 +77,17 @@ def test_a_turned_box_is_cut_upright() -> None:
     strip = upright(picture, TextBox((320.0, 180.0), (500.0, 60.0), -30.0, 1.0))
     assert strip.shape[0] == HEIGHT
     assert strip.std() > 20
+
+
+@pytest.mark.models
+def test_letters_that_a_box_cuts_off_are_there_when_it_is_read_again(models: ModelStore) -> None:
+    reader, page = Reader(models), _page()
+    inked = np.flatnonzero((page < 128).any(axis=(0, 2)))
+    left, right = inked[0] + 8, inked[-1] - 8
+    box = TextBox(((left + right) / 2, 180.0), (float(right - left), 64.0), 0.0, 1.0)
+    cut = reader.read_boxes(page, [box]).lines
+    again = reader.read_again(page, cut)
+    assert "".join(cut[0].text.split()).lower() != "thequietharbour"
+    assert "".join(again[0].text.split()).lower() == "thequietharbour"
+    assert again[0].box == box
+    assert reader.read_again(np.full_like(page, 235), cut) == list(cut)
