@@ -53,6 +53,9 @@ _FLAT = 200.0
 """Score of a band of letters that hardly differ from flat ground."""
 _SURE, _GLUED, _MOST_AGAIN, _MOST_TEXTS = 0.95, 14, 3, 1
 """Score from which a line is sure, letters of a word that is rather several, lines and texts that are read again."""
+_ALIKE, _TURNED, _ROW, _OVER, _APART = 1.5, 5.0, 0.3, 3.0, 2.5
+"""Of parts of a line: heights and degrees they differ by, and in heights how far they stand off their row, over one
+another and apart."""
 _WORD = re.compile(r"[^\W_]+")
 _WITHIN, _DOUBTFUL, _LESS = 0.7, 0.7, 0.7
 _COVERED, _BLOB, _NEXT, _WELL, _MOST_OVER, _PAGE = 0.5, 2.2, 3.0, 0.9, 8, 12
@@ -137,16 +140,52 @@ def _plain(reader: Reader, rgb: RGB) -> Written:
 
 
 def _once_more(reader: Reader, rgb: RGB, readings: Sequence[tuple[Line, ...]]) -> list[tuple[Line, ...]]:
-    """Texts of which some lines read otherwise once more: those that are not sure, or whose blanks seem to be lost."""
-    lines = {id(line): line for part in readings for line in part if _uncertain(line)}
-    again = sorted(lines.values(), key=lambda line: -len(line.text))[:_MOST_AGAIN]
-    better = {id(line): other for line, other in zip(again, reader.read_again(rgb, again), strict=True)}
+    """Texts of which some lines read otherwise once more.
+
+    Those are not sure, their blanks seem to be lost, or they stand on one row as parts of a line do.
+    """
+    rows = [_rows(part) for part in readings]
+    again = {line.box: line for row in rows for line in row if _uncertain(line)}
+    longest = sorted(again.values(), key=lambda line: -len(line.text))[:_MOST_AGAIN]
+    better = {line.box: line for line in reader.read_again(rgb, longest)}
     texts: list[tuple[Line, ...]] = []
-    for part in readings:
-        other = tuple(better.get(id(line), line) for line in part)
-        if any(line.text != known.text for line, known in zip(other, part, strict=True)):
+    for part, row in zip(readings, rows, strict=True):
+        other = tuple(better.get(line.box, line) for line in row)
+        if [line.text for line in other] != [line.text for line in part]:
             texts.append(other)
     return texts[:_MOST_TEXTS]
+
+
+def _rows(part: Sequence[Line]) -> list[Line]:
+    """Lines with those of one row, next to each other or over one another, as one that is not sure."""
+    found: list[Line] = []
+    for line in part:
+        if found and _goes_on(found[-1].box, line.box):
+            found[-1] = Line(f"{found[-1].text} {line.text}", 0.0, _both(found[-1].box, line.box))
+        else:
+            found.append(line)
+    return found
+
+
+def _goes_on(first: TextBox, second: TextBox) -> bool:
+    low, high = sorted((first.size[1], second.size[1]))
+    turn = np.deg2rad(first.angle)
+    apart = np.subtract(second.centre, first.centre)
+    across = float(apart @ (np.cos(turn), np.sin(turn)))
+    down = abs(float(apart @ (-np.sin(turn), np.cos(turn))))
+    gap = across - (first.size[0] + second.size[0]) / 2
+    alike = high < _ALIKE * low and abs(first.angle - second.angle) < _TURNED
+    return alike and across > 0 and down < _ROW * high and -_OVER * low < gap < _APART * low
+
+
+def _both(first: TextBox, second: TextBox) -> TextBox:
+    turn = np.deg2rad(first.angle)
+    along = np.array([np.cos(turn), np.sin(turn)])
+    start = first.centre - along * first.size[0] / 2
+    end = second.centre + along * second.size[0] / 2
+    middle = (start + end) / 2
+    size = float((end - start) @ along), max(first.size[1], second.size[1])
+    return TextBox((float(middle[0]), float(middle[1])), size, first.angle, min(first.score, second.score))
 
 
 def _uncertain(line: Line) -> bool:

@@ -63,6 +63,19 @@ def test_small_and_faint_lines_are_read(models: ModelStore, size: int, strength:
 
 
 @pytest.mark.models
+@pytest.mark.parametrize(("level", "radius"), [(225, 30), (235, 45), (245, 45)])
+def test_a_line_that_something_bright_behind_it_cuts_in_two_is_read_as_one(
+    models: ModelStore, level: int, radius: int
+) -> None:
+    rgb = np.full((480, 800, 3), (60, 45, 58), np.float32)
+    cv2.circle(rgb, (420, 200), radius, (level, level - 10, level), -1, cv2.LINE_AA)
+    drawn = lettering.mask([SAID[7:]], lettering.face("DejaVuSans", 40))
+    lettering.stamp(rgb, drawn, (60, 176), (255.0, 255.0, 255.0), 1.0)
+    found = written(Reader(models), np.asarray(np.rint(rgb), np.uint8))
+    assert SAID[7:] in [" ".join(line.text for line in part) for part in found.readings]
+
+
+@pytest.mark.models
 @pytest.mark.parametrize(("strength", "hidden"), [(0.05, True), (0.08, True), (0.6, False), (1.0, False)])
 def test_lines_that_hardly_differ_from_their_ground_are_told_apart(
     models: ModelStore, strength: float, hidden: bool
