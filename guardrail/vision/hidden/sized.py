@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -27,12 +28,15 @@ from guardrail.vision.ocr.boxes import TextBox
 KERNELS = {"cv2-cubic": cv2.INTER_CUBIC, "cv2-lanczos4": cv2.INTER_LANCZOS4, "cv2-linear": cv2.INTER_LINEAR}
 """Kernels told apart. The first stands for the last until a size is found; the second is sharper."""
 MOST_LINES = 10
-LEAST = 2.0
-"""How much lines must lack together: harmless ones seldom do, but for code in letters of one width."""
-_FREE = 2.6
-"""The same at sizes that are neither square nor of the picture's shape."""
-_EACH = 1.6
-"""What each of the lines must lack on average: in print of one width, where several lack a little, it is about one."""
+LEAST, _EACH, _EACH_OF_MANY = 2.0, 1.6, 2.0
+"""How much lines must lack together, and each of them on average, also among many: in print of one width, where several
+lack a little, it is about one. Lines that lack less are left out, lest somebody adds some to lower the mean."""
+_FREE, _EACH_FREE = 2.6, 2.2
+"""The same at sizes that are neither square nor of the picture's shape: one of many has the pitch of the letters."""
+_FEW, _MANY_LINES, _VERY_CLEAR, _HEIGHTS = 4, 7, 8.0, 5
+"""Few lines are no page of print; where their width is so clear, some heights of no shape are tried."""
+_FROM, _PER_SPREAD, _MOST_CLEAR = 4.0, 0.2, 0.8
+"""How much less one of few lines needs for each spread by which its lattice stands out further."""
 _LEAST_RATIO, _MOST_RATIO = 1.22, 2.25
 _WIDEST, _TALLEST, _NARROWEST, _LOWEST, _PIECE = 1024, 96, 40, 8, 288
 _LEVEL = 4.0
@@ -43,7 +47,8 @@ _SIZES, _OWN, _APART = 3, 3, 2
 _PROBES, _HINT = 3, 0.8
 _ACROSS, _ALONG, _MOST_ALONG, _WEIGHT_ALONG = 0.67, 0.78, 1.0, 0.5
 """Shares from which a line lacks nothing, and how much what it lacks down counts: rows repeat in print too."""
-_LONG, _MOST_LONG, _FLOOR = 150.0, 1.3, 0.02
+_SURE, _MOST_SURE, _FLOOR = 60.0, 1.3, 0.02
+"""Dimensions that a view of a line leaves free, from which what it lacks counts fully: short lines lack by chance."""
 _RIDGE, _GRAIN = 1e-3, 0.25
 _TILE, _TILES, _FLAT = (160, 40), 8, 1.5
 _WHOLE, _ALL, _MANY = 0.8, 4, 0.6
@@ -70,6 +75,25 @@ class Sized:
     lines: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Likely:
+    """A size to look at.
+
+    Attributes:
+        size: width and height.
+        first: the parts to try first, by their order.
+        clear: how clear its width is in each part, in spreads.
+        least: how much lines must lack together.
+        free: whether it is neither square nor of the picture's shape.
+    """
+
+    size: Size
+    first: Sequence[int]
+    clear: Sequence[float]
+    least: float = LEAST
+    free: bool = False
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """Pixels of a line or tile in the channel that changes most, and its left upper corner."""
@@ -89,40 +113,59 @@ def sized(rgb: RGB, boxes: Sequence[TextBox]) -> Sized | None:
     shape = rgb.shape[1], rgb.shape[0]
     parts = {at: part for at in _widest(boxes) if (part := _line(rgb, boxes[at])) is not None}
     places = list(parts)
-    for size, likely, least in _sizes(list(parts.values()), shape) if parts else ():
-        if not any(_lack(parts[places[at]], shape, size) for at in likely):
+    for likely in _sizes(list(parts.values()), shape) if parts else ():
+        if not any(_lack(parts[places[at]], shape, likely.size) for at in likely.first):
             continue
-        lacks, kernel = _lacks(parts, shape, size)
-        lines = tuple(sorted(at for at, lack in lacks.items() if lack))
-        if sum(lacks.values()) >= max(least, _EACH * len(lines)):
-            if _whole(rgb, size, [boxes[at] for at in lines], of=len(parts)):
+        lacks, kernel = _lacks(parts, shape, likely.size)
+        lines = _enough(lacks, dict(zip(places, likely.clear, strict=True)), likely)
+        if lines:
+            if _whole(rgb, likely.size, [boxes[at] for at in lines], of=len(parts)):
                 return None
-            return Sized(size, kernel, lines)
+            return Sized(likely.size, kernel, lines)
     return None
+
+
+def _enough(lacks: Mapping[int, float], clear: Mapping[int, float], likely: _Likely) -> tuple[int, ...]:
+    """The lines that lack most, as many as lack enough together and on average; none where no number of them does."""
+    order = sorted((at for at, lack in lacks.items() if lack), key=lambda at: -lacks[at])
+    sums = np.cumsum([lacks[at] for at in order])
+    each = _EACH_FREE if likely.free else _EACH_OF_MANY if len(clear) >= _MANY_LINES else _EACH
+    enough = [count for count, total in enumerate(sums, 1) if total >= max(likely.least, each * count)]
+    if not enough and order and not likely.free and len(clear) <= _FEW:
+        more = min(_MOST_CLEAR, _PER_SPREAD * max(0.0, clear[order[0]] - _FROM))
+        enough = [1] if lacks[order[0]] + more >= likely.least else []
+    return tuple(sorted(order[: enough[-1]])) if enough else ()
 
 
 def _lacks(parts: Mapping[int, _Part], shape: Size, size: Size) -> tuple[dict[int, float], str]:
     """How much each line lacks by the kernel of which they lack most, and that kernel."""
     found: dict[str, dict[int, float]] = {}
     for kernel in KERNELS:
-        found[kernel] = {at: _lack(part, shape, size, kernel) for at, part in parts.items()}
-        if sum(found[kernel].values()) < _HINT:
+        here = {at: _lack(part, shape, size, kernel) for at, part in parts.items()}
+        # what lacks something in its middle by chance seldom does all along
+        found[kernel] = {
+            at: _lack(parts[at], shape, size, kernel, whole=True) if lack >= _HINT else lack
+            for at, lack in here.items()
+        }
+        if sum(here.values()) < _HINT:
             break
     best = max(found, key=lambda kernel: sum(found[kernel].values()))
     return found[best], best
 
 
-def _lack(part: _Part, shape: Size, size: Size, kernel: str = next(iter(KERNELS))) -> float:
-    """How much of what a view does not see a line lacks, across and down; the longer a line the surer."""
-    part = _middle(part)
-    across = _unwritten(part.pixels.T, part.left, shape[0], size[0], kernel)
+def _lack(part: _Part, shape: Size, size: Size, kernel: str = next(iter(KERNELS)), *, whole: bool = False) -> float:
+    """How much of what a view does not see a line lacks, across and down; the more it could have of it the surer."""
+    pieces = _pieces(part) if whole else [_middle(part)]
+    energies = [_unwritten(piece.pixels.T, piece.left, shape[0], size[0], kernel) for piece in pieces]
+    across = sum(own for own, _ in energies) / sum(others for _, others in energies)
     if across >= _ACROSS:
         return 0.0
-    down = _unwritten(part.pixels, part.top, shape[1], size[1], kernel)
+    pixels = part.pixels if whole else pieces[0].pixels
+    down = _share(_unwritten(pixels, part.top, shape[1], size[1], kernel))
     if down >= _ALONG:
         return 0.0
     more = min(_MOST_ALONG, math.log(_ALONG / max(down, _FLOOR)))
-    sure = min(_MOST_LONG, math.sqrt(part.pixels.shape[1] / _LONG))
+    sure = min(_MOST_SURE, math.sqrt(pixels.shape[1] * (1 - size[0] / shape[0]) / _SURE))
     return sure * (math.log(_ACROSS / max(across, _FLOOR)) + _WEIGHT_ALONG * more)
 
 
@@ -149,33 +192,60 @@ def _part(rgb: RGB, left: int, right: int, top: int, bottom: int) -> _Part:
     return _Part(pixels[..., channel], left, top)
 
 
+def _pieces(part: _Part) -> list[_Part]:
+    """A part as pieces of about the same width, none much wider than the middle one."""
+    wide = part.pixels.shape[1]
+    ends = np.linspace(0, wide, max(1, round(wide / _PIECE)) + 1).astype(int).tolist()
+    return [_Part(part.pixels[:, start:end], part.left + start, part.top) for start, end in pairwise(ends)]
+
+
 def _middle(part: _Part) -> _Part:
     spare = max(0, part.pixels.shape[1] - _PIECE) // 2
     return _Part(part.pixels[:, spare : spare + _PIECE], part.left + spare, part.top)
 
 
-def _sizes(parts: Sequence[_Part], shape: Size) -> Iterator[tuple[Size, Sequence[int], float]]:
-    """Sizes whose lattice the derivatives of all parts repeat with, then those of one part, the clearest first.
-
-    With each the parts to try first, and how much they must lack.
-    """
+def _sizes(parts: Sequence[_Part], shape: Size) -> Iterator[_Likely]:
+    """Sizes whose lattice the derivatives of all parts repeat with, then those of one part, the clearest first."""
     across, wide = _clear([part.pixels for part in parts], [part.left for part in parts], shape[0])
     down, high = _clear([part.pixels.T for part in parts], [part.top for part in parts], shape[1])
     pairs = _pairs(across, down, shape)
     if not len(pairs):
         return
-    found: dict[tuple[int, int], tuple[Sequence[int], float]] = {}
+    found: dict[tuple[int, int], _Likely] = {}
+
+    def add(place: tuple[int, int], first: Sequence[int], least: float = LEAST, *, free: bool = False) -> None:
+        size = int(across[place[0]]), int(down[place[1]])
+        found.setdefault(place, _Likely(size, first, wide[:-1, place[0]].tolist(), least, free))
+
+    def clearest(place: tuple[int, int]) -> Sequence[int]:
+        order: list[int] = np.argsort(-wide[:-1, place[0]] - _DOWN * high[:-1, place[1]]).tolist()
+        return order[:_PROBES]
+
     for _, place in _best(pairs, wide[-1], high[-1], _SIZES):
-        order = np.argsort(-wide[:-1, place[0]] - _DOWN * high[:-1, place[1]])
-        found[place] = order[:_PROBES].tolist(), LEAST
+        add(place, clearest(place))
     own = [(*_best(pairs, wide[at], high[at], 1)[0], at) for at in range(len(parts) if len(parts) > 1 else 0)]
     for score, place, at in sorted(own, reverse=True)[:_OWN]:
         if score >= _LIKELY:
-            found.setdefault(place, ([at], LEAST))
-    if wide[-1].max() >= _CLEAR and high[-1].max() >= _BOTH:
-        found.setdefault((int(wide[-1].argmax()), int(high[-1].argmax())), (range(len(parts))[:_PROBES], _FREE))
-    for (one, other), (likely, least) in found.items():
-        yield (int(across[one]), int(down[other])), likely, least
+            add(place, [at])
+    for place in _free(wide, high):
+        sure = len(parts) <= _FEW and wide[-1, place[0]] >= _VERY_CLEAR
+        add(place, range(len(parts))[:_PROBES], LEAST if sure else _FREE, free=True)
+    # in squares of four nothing repeats but what stands between them, which hardly stands out where there is grain
+    half = shape[0] // 2 - int(across[0]), shape[1] // 2 - int(down[0])
+    if 0 <= half[0] < len(across) and 0 <= half[1] < len(down):
+        add(half, clearest(half)[:1])
+    yield from found.values()
+
+
+def _free(wide: Clear, high: Clear) -> Iterator[tuple[int, int]]:
+    """Places of the clearest width with heights of any shape, where they are clear too or the width is all the more."""
+    first = int(wide[-1].argmax())
+    if wide[-1, first] >= _CLEAR and high[-1].max() >= _BOTH:
+        yield first, int(high[-1].argmax())
+    if len(wide) <= _FEW + 1 and wide[-1, first] >= _VERY_CLEAR:
+        heights = np.arange(high.shape[1])
+        every = np.stack([np.full_like(heights, first), heights], axis=1)
+        yield from (place for _, place in _best(every, wide[-1], high[-1], _HEIGHTS))
 
 
 def _pairs(across: Counts, down: Counts, shape: Size) -> Counts:
@@ -223,17 +293,24 @@ def _clear(parts: Sequence[Plane], starts: Sequence[int], side: int) -> tuple[Co
     return counts, np.asarray(np.maximum((first - second) / np.sqrt(2.0), -second))
 
 
-def _unwritten(columns: Plane, start: int, side: int, reduced_to: int, kernel: str) -> float:
-    """Energy of (n, any) pixels that a resize cannot have written, by that of resizes half a step aside: 1 in print."""
+def _unwritten(columns: Plane, start: int, side: int, reduced_to: int, kernel: str) -> tuple[float, float]:
+    """Energy of (n, any) pixels that a resize cannot have written, and that of resizes half a step aside."""
     ratio = side / reduced_to
     aside = min(range(1, 5), key=lambda step: abs(step / ratio % 1 - 0.5) + 0.02 * step)
     columns = columns - columns.mean(axis=0)
     ends = [start - step for step in (aside, -aside) if 0 <= start - step <= side - len(columns)]
     if not ends:
-        return 1.0
-    own, *others = (_energy_left(columns, at, side, reduced_to, kernel) for at in (start, *ends))
+        return 1.0, 1.0
+    own, *others = (_energy_left(columns, at, side, reduced_to, kernel) for at in (start, ends[0]))
+    if own < others[0]:
+        others += (_energy_left(columns, at, side, reduced_to, kernel) for at in ends[1:])
     spare = _GRAIN * columns.size
-    return (own + spare) / (sum(others) / len(others) + spare)
+    return own + spare, sum(others) / len(others) + spare
+
+
+def _share(energies: tuple[float, float]) -> float:
+    """The first by the second: 1 in print."""
+    return energies[0] / energies[1]
 
 
 def _energy_left(columns: Plane, start: int, side: int, reduced_to: int, kernel: str) -> float:
@@ -241,7 +318,9 @@ def _energy_left(columns: Plane, start: int, side: int, reduced_to: int, kernel:
     weights = weights[:, np.abs(weights).sum(axis=0) > 1e-6]
     seen, gram = weights.T @ columns, weights.T @ weights
     gram[np.diag_indices(len(gram))] += _RIDGE * gram.diagonal().mean()
-    return float(np.square(columns).sum() - (seen * np.linalg.solve(gram, seen)).sum())
+    # a Gram matrix with a ridge is positive definite
+    explained = cv2.solve(gram, seen, flags=cv2.DECOMP_CHOLESKY)[1]
+    return float(np.square(columns).sum() - (seen * explained).sum())
 
 
 def _weights(start: int, count: int, side: int, reduced_to: int, kernel: str) -> Plane:
@@ -272,8 +351,8 @@ def _whole(rgb: RGB, size: Size, boxes: Sequence[TextBox], of: int) -> bool:
     kernel = next(iter(KERNELS))
     shares = [
         math.sqrt(
-            _unwritten(part.pixels.T, part.left, shape[0], size[0], kernel)
-            * _unwritten(part.pixels, part.top, shape[1], size[1], kernel)
+            _share(_unwritten(part.pixels.T, part.left, shape[0], size[0], kernel))
+            * _share(_unwritten(part.pixels, part.top, shape[1], size[1], kernel))
         )
         for part in _tiles(rgb, boxes)
     ]

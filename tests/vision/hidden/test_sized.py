@@ -10,15 +10,23 @@ from numpy.typing import NDArray
 from guardrail.vision.hidden.sized import MOST_LINES, sized
 from guardrail.vision.ocr.boxes import TextBox
 from tests.attacks.hidden import covers, lettering, scaling
-from tests.attacks.hidden.plans import Channel, Plan
+from tests.attacks.hidden.plans import Channel, Family, Plan
 
 Pixels = NDArray[np.uint8]
 TRAIN: Literal["train"] = "train"
 
 
-def attacked(kernel: str, size: tuple[int, int], target: tuple[int, int], channel: Channel = "luma") -> scaling.Attack:
+def attacked(
+    kernel: str,
+    size: tuple[int, int],
+    target: tuple[int, int],
+    channel: Channel = "luma",
+    *,
+    family: Family = "sparse",
+    contrast: float = 90.0,
+) -> scaling.Attack:
     """The first that works."""
-    plan = Plan("sparse", kernel, size, target, "exact", 90.0, channel, "none", 0.0)
+    plan = Plan(family, kernel, size, target, "exact", contrast, channel, "none", 0.0)
     for attempt in range(20):
         rng = np.random.default_rng((11, attempt))
         attack = scaling.sparse(covers.draw("photo", plan.size, rng, TRAIN), plan, TRAIN, rng)
@@ -91,6 +99,28 @@ def test_a_line_among_lines_of_print_is_told_apart() -> None:
     assert found is not None
     assert found.size == (560, 448)
     assert min(found.lines) >= len(print_above)
+
+
+def test_lines_that_lack_only_a_little_do_not_speak_for_one_that_lacks_enough() -> None:
+    attack = attacked("cv2_linear", (640, 640), (448, 448))
+    line, other = rows_of(attack)
+    below = round(line.centre[1] + line.size[1] / 2)
+    noisy = scaling.pixels_of(attack.image).astype(np.float32)
+    noisy[below:] += np.random.default_rng(2).normal(0, 10, noisy[below:].shape)
+    (middle, row), (wide, high) = other.centre, other.size
+    decoys = [TextBox((middle + wide * (at - 1.5) / 4, row), (wide / 4, high), 0.0, 0.9) for at in range(4)]
+    found = sized(np.clip(np.rint(noisy), 0, 255).astype(np.uint8), [*decoys, line])
+    assert found is not None
+    assert found.size == (448, 448)
+    assert 4 in found.lines
+
+
+@pytest.mark.parametrize("contrast", [75.0, 90.0])
+def test_one_line_that_lacks_less_is_told_where_its_lattice_is_clear(contrast: float) -> None:
+    attack = attacked("cv2_cubic", (650, 650), (377, 377), family="one_line", contrast=contrast)
+    found = sized(scaling.pixels_of(attack.image), rows_of(attack))
+    assert found is not None
+    assert found.size == (377, 377)
 
 
 def test_print_was_written_for_no_other_size() -> None:
