@@ -156,11 +156,12 @@ def likeness(grey: Grey, module: int) -> NDArray[np.float32]:
     whole = sums(_RINGED)
     rings = cv2.subtract(sums(5), cv2.add(sums(7), sums(3)), dtype=signed)
     light = float(_finder().mean())
-    found = cv2.addWeighted(whole, 1 - light, rings, 2.0, 0.0, dtype=cv2.CV_32F)
+    # whole numbers, so that what is flat is like nothing exactly
+    found = cv2.addWeighted(whole, round((1 - light) * _RINGED**2), rings, 2 * _RINGED**2, 0.0, dtype=cv2.CV_32F)
     power = cv2.sqrBoxFilter(flat, cv2.CV_32F, side, anchor=(0, 0), normalize=False)[:high, :wide]
     common = cv2.multiply(whole, whole, scale=1 / count, dtype=cv2.CV_32F)
     spread = np.sqrt(np.maximum(cv2.subtract(power, common), 1.0))
-    return np.asarray(cv2.divide(found, spread, scale=(count * (1 - light**2)) ** -0.5), dtype=np.float32)
+    return np.asarray(cv2.divide(found, spread, scale=(count * (1 - light**2)) ** -0.5 / _RINGED**2), dtype=np.float32)
 
 
 def _finder() -> NDArray[np.float32]:
