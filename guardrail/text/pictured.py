@@ -106,7 +106,8 @@ class PicturedDetector:
         if read[0].name == "syntax":
             # names of tools and files are whole words here: their signs are no syntax of prompts
             read.insert(0, views[0])
-        texts = dict.fromkeys([*(view.text for view in read), misread.repaired(read[0].text)])
+        # what was put right stands for what was read: of two readings of one text the surer one would count by chance
+        texts = dict.fromkeys([misread.repaired(read[0].text), *(view.text for view in read[1:])])
         return max(self._instructions.score_found(text, even, of=of) for text in texts)
 
 

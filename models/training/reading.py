@@ -13,6 +13,8 @@ _ALIKE = {
 }  # fmt: skip
 _GLUED = (0.0, 0.0, 0.1, 0.4, 0.85, 1.0)
 _SLIPS = (0.0, 0.02, 0.04, 0.07, 0.12)
+_SINGLE = 0.35
+"""Share of texts that have one to three slips and nothing else: most lines are read nearly right."""
 
 
 def misread(text: str, rng: random.Random, *, worst: float = 0.0) -> str:
@@ -23,6 +25,10 @@ def misread(text: str, rng: random.Random, *, worst: float = 0.0) -> str:
         rng: draws the slips.
         worst: share of letters lost or taken for others in a fifth of the texts, above what can be read.
     """
+    if rng.random() < _SINGLE:
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            text = _slipped(text, rng)
+        return Misread().repaired(text) if rng.random() < 0.6 else text
     glued, slips = rng.choice(_GLUED), rng.choice(_SLIPS)
     if worst and rng.random() < 0.2:
         slips = rng.uniform(max(_SLIPS), worst)
@@ -39,3 +45,20 @@ def misread(text: str, rng: random.Random, *, worst: float = 0.0) -> str:
             read.append(rng.choice(". ,'"))
     made = "".join(read)
     return Misread().repaired(made) if rng.random() < 0.6 else made
+
+
+def _slipped(text: str, rng: random.Random) -> str:
+    """The text with one letter or blank lost, added or taken for another."""
+    at = rng.randrange(len(text)) if text else 0
+    before, letter, after = text[:at], text[at : at + 1], text[at + 1 :]
+    kind = rng.random()
+    if kind < 0.3 and " " in text:
+        blank = rng.choice([place for place, mark in enumerate(text) if mark == " "])
+        return text[:blank] + text[blank + 1 :]
+    if kind < 0.5:
+        return before + after
+    if kind < 0.65:
+        return f"{before}{letter} {after}"
+    if kind < 0.75:
+        return before + rng.choice(".,'-:il1") + letter + after
+    return before + (rng.choice(_ALIKE[letter]) if letter in _ALIKE else letter) + after

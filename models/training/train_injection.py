@@ -11,7 +11,7 @@ documents), and for texts in pictures `agent.yaml` and `orders.yaml` (commands t
 signs and notices), `notices.yaml` (the same verbs, said to people and said to machines), what screens show
 (`documents.py`), pieces of lines, and what optical recognition leaves of it (`reading.py`).
 With `--sentences N` those are N of the rows, and the others sentences that were written one by one (`sentences/`);
-`--start` tunes a trained network further on them.
+`--start` tunes a trained network, or the mean of several, further on them.
 Jailbreak stories are left out: they set a scene for a chat model, as harmless role play does, and an image generator
 has nothing to be freed from. Windows are twice as long as those of the other heads, for what decides is often the
 sentence beside. Seeds are fixed.
@@ -164,6 +164,23 @@ def sentences(folder: Path, rng: random.Random, voices: Sequence[str] = ()) -> l
     return [row for row in made if row.text.strip()]
 
 
+def mean_state(states: Sequence[dict[str, torch.Tensor]], shares: Sequence[float]) -> dict[str, torch.Tensor]:
+    """The mean of networks of one architecture, each counted by its share; what is no fraction is the first's.
+
+    Raises:
+        ValueError: as many shares as states are needed.
+    """
+    if len(states) != len(shares):
+        raise ValueError(f"{len(states)} states, but {len(shares)} shares: give one for each")
+    whole = sum(shares)
+    return {
+        name: sum(state[name] * (share / whole) for state, share in zip(states, shares, strict=True))
+        if first.is_floating_point()
+        else first
+        for name, first in states[0].items()
+    }
+
+
 def _share(text: str) -> float:
     return int(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8], 16) / 2**32
 
@@ -200,7 +217,8 @@ def main() -> None:
     parser.add_argument("--encoder", choices=ENCODERS, default="minilm")
     parser.add_argument("--sentences", type=int, metavar="ROWS", help="train on sentences/ beside so many other rows")
     parser.add_argument("--voices", nargs="+", default=[], help="files of sentences/ that are read instead of all")
-    parser.add_argument("--start", type=Path, help="a state.pt of this script, to be tuned further")
+    parser.add_argument("--start", type=Path, nargs="+", help="state.pt of this script, whose mean is tuned further")
+    parser.add_argument("--shares", type=float, nargs="+", help="how much each of --start counts; all alike without")
     parser.add_argument(
         "--seed",
         type=int,
@@ -217,7 +235,8 @@ def main() -> None:
     net = train_text.Net(weights)
     rates = train_text.RATES
     if arguments.start:
-        net.load_state_dict(torch.load(arguments.start))
+        shares = arguments.shares or [1.0] * len(arguments.start)
+        net.load_state_dict(mean_state([torch.load(path) for path in arguments.start], shares))
         rates = TUNING_RATES
     if arguments.sentences is not None:
         rng = random.Random(arguments.seed)

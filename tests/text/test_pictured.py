@@ -145,6 +145,23 @@ def test_a_listing_is_judged_by_what_is_said_in_it(tmp_path: Path, detector: Pic
 
 
 @pytest.mark.models
+@pytest.mark.parametrize(
+    ("read", "put_right"),
+    [
+        ("leavethebins outonThursday", "leave the bins out on Thursday"),
+        ("executetheaction/parameterpair validateoutput", "execute the action/parameter pair validate output"),
+    ],
+)
+def test_lost_blanks_make_a_line_no_surer(bare_context: DetectorContext, read: str, put_right: str) -> None:
+    found = PicturedDetector(bare_context)
+    scores = [
+        best_scores(found.detect(_seen(_text(text))).signals).get("injection.visible_text", 0.0)
+        for text in (read, put_right)
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-6)
+
+
+@pytest.mark.models
 def test_labels_and_figures_of_a_table_do_not_hide_an_order(bare_context: DetectorContext) -> None:
     figures = [f"{18.5 + 7 * at:.2f}" for at in range(40)]
     labels = ["Options", "Close", "Search", "Drafts", "Clock", "Apply", "Notes", "Maps"] * 5
@@ -171,10 +188,10 @@ def test_imperatives_to_people_are_told_from_orders_to_machines(bare_context: De
 @pytest.mark.parametrize(
     ("how", "hands", "least", "most"),
     [
-        ((), ("institutions", "strangers"), 0.8, 0.02),
-        ((), ("outsiders",), 0.75, 0.02),
-        ((True, True), ("outsiders",), 0.8, 0.03),
-        ((True,), ("outsiders",), 0.85, 0.06),
+        ((), ("institutions", "strangers"), 0.85, 0.02),
+        ((), ("outsiders",), 0.8, 0.02),
+        ((True, True), ("outsiders",), 0.85, 0.03),
+        ((True,), ("outsiders",), 0.9, 0.04),
         ((True, False), ("outsiders",), 0.9, 0.1),
     ],
     ids=["shown", "shown, aims of many kinds", "faint", "concealed", "unseen"],
