@@ -106,8 +106,11 @@ class PicturedDetector:
         if read[0].name == "syntax":
             # names of tools and files are whole words here: their signs are no syntax of prompts
             read.insert(0, views[0])
-        # what was put right stands for what was read: of two readings of one text the surer one would count by chance
-        texts = dict.fromkeys([misread.repaired(read[0].text), *(view.text for view in read[1:])])
+        plain, *others = (view.text for view in read)
+        repaired = misread.repaired(plain)
+        # with lost blanks put in it is one text: of two readings the surer one would count by chance
+        apart = "".join(plain.split()) == "".join(repaired.split())
+        texts = dict.fromkeys([repaired, *([] if apart else [plain]), *others])
         return max(self._instructions.score_found(text, even, of=of) for text in texts)
 
 
