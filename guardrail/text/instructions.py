@@ -31,7 +31,7 @@ _QUOTED = 0.4
 _WORTH_ASKING = -3.5
 """Logit of the head below which nothing is asked of the network: nineteen of twenty everyday prompts lie there."""
 _EVEN, _SPREAD = 27.5, 2.5
-EVEN_SHOWN, EVEN_FAINT, EVEN_CONCEALED, EVEN_UNSEEN = 4.2, 2.8, 0.0, -4.0
+EVEN_SHOWN, EVEN_FAINT, EVEN_CONCEALED, EVEN_UNSEEN = 5.0, 2.8, 1.2, -4.0
 """Even points of the second network: for text in a picture; for such that is hardly seen, as grey words of a dialog may
 be, or looks written for another size; for text that somebody has hidden in a picture; and for text that only a view of
 a suspected size shows, which of 134 harmless pictures that were suspected none had."""
@@ -39,7 +39,7 @@ _EVEN_HIDDEN = 13.4
 """Even point of the first network for text that is hidden in a prompt: half of what it asks of text in plain sight."""
 _FOR_LENGTH = {MODEL: 0.4, PICTURED: 0.3}
 """Logits by which a text that is e times as long must be surer: the surest of many windows counts, also by chance."""
-_FOR_CHOICE = 0.5
+_FOR_CHOICE = 0.8
 """The same where a text is one of e times as many, of which the surest counts."""
 _UNREAD = 0.0
 _MAX_MATCHES = 64
