@@ -10,7 +10,8 @@ from guardrail.signals import Coverage, Detection, Evidence, Signal, Subject
 from guardrail.taxonomy import Stage
 from guardrail.text.foreign import FOREIGN, ForeignInstructions
 from guardrail.text.hidden import HiddenText, hidden_texts
-from guardrail.text.instructions import EVEN_CONCEALED, MODELS, Instructions
+from guardrail.text.instructions import EVEN_CONCEALED, EVEN_SHOWN, MODELS, Instructions
+from guardrail.text.language import tongues
 from guardrail.text.memory import Remembered, remembered
 from guardrail.text.normalise import clean, skeleton
 from guardrail.text.reading import readable
@@ -100,8 +101,11 @@ class InjectionDetector:
         return max(self._instructions.score_hidden(skeleton(cased)), self._foreign.concealed(cased), self._asked(cased))
 
     def _in_file(self, cased: str) -> float:
-        read = self._instructions.score_found(skeleton(cased), EVEN_CONCEALED)
-        return max(read, self._foreign.concealed(cased), self._asked(cased))
+        found = tongues(cased)
+        # the network reads English: of other languages it must be as sure as of text in plain sight
+        whole = self._instructions.score_found(skeleton(cased), EVEN_SHOWN if found.other else EVEN_CONCEALED)
+        part = self._instructions.score_found(skeleton(found.english), EVEN_CONCEALED) if found.other else 0.0
+        return max(whole, part, self._foreign.concealed(cased), self._asked(cased))
 
     def _asked(self, cased: str) -> float:
         """What the operator's own classifiers say, the highest."""
