@@ -105,7 +105,8 @@ class InjectionDetector:
         # the network reads English: of other languages it must be as sure as of text in plain sight
         whole = self._instructions.score_found(skeleton(cased), EVEN_SHOWN if found.other else EVEN_CONCEALED)
         part = self._instructions.score_found(skeleton(found.english), EVEN_CONCEALED) if found.other else 0.0
-        return max(whole, part, self._foreign.concealed(cased), self._asked(cased))
+        foreign = self._foreign.concealed(cased) if found.other else 0.0
+        return max(whole, part, foreign, self._asked(cased))
 
     def _asked(self, cased: str) -> float:
         """What the operator's own classifiers say, the highest."""

@@ -68,9 +68,12 @@ def flat(rgb: RGB) -> Flat | None:
     """
     if min(rgb.shape[:2]) < _LOWEST:
         return None
+    grounds = _grounds(rgb)
+    if not grounds:
+        return None
     most = np.zeros(rgb.shape[:2], np.uint8)
     off = np.full(rgb.shape[:2], _MIDDLE, np.uint8)
-    for ground, here in _grounds(rgb):
+    for ground, here in grounds:
         # where two are near, that of which there is more around
         share = cv2.bitwise_and(cv2.max(here, 1), _within(rgb, ground, _FAR))
         beside = cv2.compare(share, most, cv2.CMP_GT)
